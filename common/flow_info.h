@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is told about a flow outside the engine, and how flows are chosen.
+ *
+ * struct xct_flow_info and struct xct_flow_filter travel over the control
+ * socket as they are: both ends run on one host, and the protocol's version
+ * (common/frame.h) changes with them. Ports and ICMP ids are in network byte
+ * order inside tuples, everything else is in host byte order.
+ */
+#ifndef XCT_COMMON_FLOW_INFO_H
+#define XCT_COMMON_FLOW_INFO_H
+
+#include "common/tuple.h"
+
+/* Status bits, with the values of enum ip_conntrack_status
+ * (linux/netfilter/nf_conntrack_common.h). */
+enum xct_flow_status {
+	XCT_STATUS_EXPECTED = 1 << 0,
+	XCT_STATUS_SEEN_REPLY = 1 << 1,
+	XCT_STATUS_ASSURED = 1 << 2,
+	XCT_STATUS_CONFIRMED = 1 << 3,
+	XCT_STATUS_SRC_NAT = 1 << 4,
+	XCT_STATUS_DST_NAT = 1 << 5,
+	XCT_STATUS_DYING = 1 << 9,
+	XCT_STATUS_FIXED_TIMEOUT = 1 << 10,
+};
+
+struct xct_flow_info {
+	uint64_t id; /* stable for the flow's life, never 0, never reused */
+	struct xct_tuple tuple[XCT_DIRS];
+	uint64_t packets[XCT_DIRS];
+	uint64_t bytes[XCT_DIRS]; /* of the IP packets, headers included */
+	uint64_t age_ms;	  /* since the first packet */
+	uint32_t status;	  /* enum xct_flow_status */
+	uint32_t mark;
+	uint32_t timeout_s; /* seconds until it expires, rounded down */
+	uint16_t zone;
+	uint8_t state; /* of the protocol's tracker: enum xct_tcp_state ... */
+	uint8_t has_counters; /* accounting is on */
+};
+
+/* Which fields of a filter take part. */
+enum xct_filter_field {
+	XCT_FILTER_FAMILY = 1 << 0,
+	XCT_FILTER_PROTO = 1 << 1,
+	XCT_FILTER_ORIG_SRC = 1 << 2,
+	XCT_FILTER_ORIG_DST = 1 << 3,
+	XCT_FILTER_REPLY_SRC = 1 << 4,
+	XCT_FILTER_REPLY_DST = 1 << 5,
+	XCT_FILTER_ORIG_SPORT = 1 << 6,
+	XCT_FILTER_ORIG_DPORT = 1 << 7,
+	XCT_FILTER_REPLY_SPORT = 1 << 8,
+	XCT_FILTER_REPLY_DPORT = 1 << 9,
+	XCT_FILTER_STATE = 1 << 10,
+	XCT_FILTER_STATUS = 1 << 11,	 /* all of .status set */
+	XCT_FILTER_UNREPLIED = 1 << 12,	 /* SEEN_REPLY not set (-u UNSET) */
+	XCT_FILTER_MARK = 1 << 13,	 /* (mark & mark_mask) == .mark */
+	XCT_FILTER_SRC_NAT = 1 << 14,	 /* source translated */
+	XCT_FILTER_DST_NAT = 1 << 15,	 /* destination translated */
+	XCT_FILTER_ANY_NAT = 1 << 16,	 /* either */
+	XCT_FILTER_SRC_NAT_IP = 1 << 17, /* .. to .nat_src (reply dst) */
+	XCT_FILTER_DST_NAT_IP = 1 << 18, /* .. to .nat_dst (reply src) */
+	XCT_FILTER_ICMP_TYPE = 1 << 19,
+	XCT_FILTER_ICMP_CODE = 1 << 20,
+	XCT_FILTER_ICMP_ID = 1 << 21,
+	XCT_FILTER_ZONE = 1 << 22,
+	XCT_FILTER_ID = 1 << 23,
+	XCT_FILTER_MASQ_IF = 1 << 24, /* masqueraded on interface .masq_if */
+};
+
+struct xct_flow_filter {
+	uint32_t fields; /* enum xct_filter_field; 0 matches every flow */
+	uint32_t status;
+	uint32_t mark;
+	uint32_t mark_mask;
+	uint64_t id;
+	struct xct_addr_range orig_src;
+	struct xct_addr_range orig_dst;
+	struct xct_addr_range reply_src;
+	struct xct_addr_range reply_dst;
+	struct xct_addr_range nat_src;
+	struct xct_addr_range nat_dst;
+	xct_be16 orig_sport;
+	xct_be16 orig_dport;
+	xct_be16 reply_sport;
+	xct_be16 reply_dport;
+	xct_be16 icmp_id;
+	uint16_t zone;
+	uint32_t masq_if;
+	uint8_t family;
+	uint8_t proto;
+	uint8_t state;
+	uint8_t icmp_type;
+	uint8_t icmp_code;
+};
+
+/* Source or destination differs between what was sent and what came back. */
+bool xct_flow_info_is_src_nat(const struct xct_flow_info *info);
+bool xct_flow_info_is_dst_nat(const struct xct_flow_info *info);
+
+/* XCT_FILTER_MASQ_IF is not looked at: only the engine knows it. */
+bool xct_flow_filter_match(const struct xct_flow_filter *filter,
+			   const struct xct_flow_info *info);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The protocol of the control socket (a unix stream socket).
+ *
+ * The client sends one request frame; xctd answers with any number of data
+ * frames and exactly one END frame, then waits for the next request. A frame
+ * is this header and @len bytes of payload. Both ends run on one host, so
+ * numbers are in host byte order. A frame with a wrong magic or version, an
+ * unknown type or a length beyond the limit ends the connection.
+ */
+#ifndef XCT_COMMON_FRAME_H
+#define XCT_COMMON_FRAME_H
+
+#include "common/flow_info.h"
+
+#define XCT_FRAME_MAGIC 0x58435401u   /* "XCT", protocol version 1 */
+#define XCT_FRAME_MAX	(256u * 1024) /* payload of a frame from xctd */
+#define XCT_REQUEST_MAX 4096u	      /* payload of a request */
+#define XCT_SOCKET_PATH "/run/xct/xctd.sock"
+
+enum xct_frame_type {
+	/* requests; (f) carries a struct xct_flow_filter, the others nothing */
+	XCT_REQ_LIST = 1, /* (f) -> FLOWS... */
+	XCT_REQ_COUNT,	  /* -> END.count */
+	XCT_REQ_DELETE,	  /* (f) -> FLOWS..., what was deleted [change] */
+	XCT_REQ_FLUSH,	  /* -> END.count flows deleted [change] */
+	XCT_REQ_STATS,	  /* -> JSON */
+	XCT_REQ_RULES,	  /* -> JSON */
+	XCT_REQ_STATUS,	  /* -> JSON */
+	XCT_REQ_HOOKS,	  /* -> TEXT: what iptables-restore was given */
+	XCT_REQ_RELOAD,	  /* -> TEXT: messages, also of success [change] */
+
+	/* answers */
+	XCT_RSP_FLOWS = 64, /* an array of struct xct_flow_info */
+	XCT_RSP_JSON,	    /* one JSON object, UTF-8, no final NUL */
+	XCT_RSP_TEXT,	    /* UTF-8, no final NUL */
+	XCT_RSP_END,	    /* struct xct_frame_end */
+};
+
+enum xct_end_status {
+	XCT_END_OK = 0,
+	XCT_END_FAILED,	     /* the TEXT before says why */
+	XCT_END_DENIED,	     /* peer may read but not change */
+	XCT_END_CONFIG,	     /* new rules are wrong, the old ones stay */
+	XCT_END_BAD_REQUEST, /* payload of the wrong size */
+};
+
+struct xct_frame {
+	uint32_t magic; /* XCT_FRAME_MAGIC */
+	uint32_t len;	/* bytes that follow */
+	uint16_t type;	/* enum xct_frame_type */
+	uint16_t flags; /* 0 */
+};
+
+struct xct_frame_end {
+	uint32_t status; /* enum xct_end_status */
+	uint32_t reserved;
+	uint64_t count; /* flows listed, counted or deleted */
+};
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one table between enumerators and their names: protocols, states,
+ * reasons, classes, verdicts. Names are those conntrack(8) and the kernel use.
+ */
+#ifndef XCT_COMMON_NAMES_H
+#define XCT_COMMON_NAMES_H
+
+#include "common/types.h"
+
+/* States of a tracked TCP connection, numbered as enum tcp_conntrack. */
+enum xct_tcp_state {
+	XCT_TCP_NONE,
+	XCT_TCP_SYN_SENT,
+	XCT_TCP_SYN_RECV,
+	XCT_TCP_ESTABLISHED,
+	XCT_TCP_FIN_WAIT,
+	XCT_TCP_CLOSE_WAIT,
+	XCT_TCP_LAST_ACK,
+	XCT_TCP_TIME_WAIT,
+	XCT_TCP_CLOSE,
+	XCT_TCP_SYN_SENT2, /* simultaneous open */
+	XCT_TCP_STATES,
+};
+
+/* What a packet is to its connection (ctinfo, or "state" in a rule). */
+enum xct_class {
+	XCT_CLASS_NEW,
+	XCT_CLASS_ESTABLISHED,
+	XCT_CLASS_RELATED,
+	XCT_CLASS_INVALID,
+	XCT_CLASS_UNTRACKED, /* neighbour discovery: passed, never tracked */
+	XCT_CLASSES,
+};
+
+/*
+ * Why a packet was called INVALID, or was dropped. Each has a counter.
+ * X(enumerator, name, what it means)
+ */
+#define XCT_REASONS(X)                                                        \
+	X(NONE, "none", "nothing to report")                                  \
+	X(IP_HEADER, "ip-header", "IP header short or malformed")             \
+	X(IP_FRAGMENT, "ip-fragment", "fragment that nobody reassembled")     \
+	X(EXT_HEADER, "ext-header", "IPv6 extension header malformed")        \
+	X(L4_SHORT, "l4-short", "transport header cut short or malformed")    \
+	X(L4_CHECKSUM, "l4-checksum", "transport checksum wrong")             \
+	X(TCP_FLAGS, "tcp-flags", "impossible combination of TCP flags")      \
+	X(TCP_NOT_OPEN, "tcp-not-open", "TCP segment that opens no flow")     \
+	X(TCP_STATE, "tcp-state", "TCP segment impossible in this state")     \
+	X(TCP_WINDOW_SEQ, "tcp-window-seq", "TCP sequence above the window")  \
+	X(TCP_WINDOW_ACK, "tcp-window-ack", "TCP ACK of data never sent")     \
+	X(TCP_RST, "tcp-rst", "TCP RST with a sequence already acknowledged") \
+	X(ICMP_TYPE, "icmp-type", "ICMP type unknown, or an answer unasked")  \
+	X(ICMP_UNRELATED, "icmp-unrelated", "ICMP error about no known flow") \
+	X(ICMP_QUOTE, "icmp-quote", "ICMP error quoting a malformed packet")  \
+	X(ICMP_REDIRECT, "icmp-redirect", "ICMP redirect for a NATed flow")   \
+	X(RULE, "rule", "a filter rule said drop")                            \
+	X(REJECT, "reject", "a filter rule said reject")                      \
+	X(DEFAULT, "default", "the default of the chain said drop")           \
+	X(INVALID, "invalid", "INVALID, and the policy drops those")          \
+	X(TABLE_FULL, "table-full", "flow table full, nothing to evict")      \
+	X(NAT_EXHAUSTED, "nat-exhausted", "no free port for the translation") \
+	X(NAT_NO_ADDR, "nat-no-addr", "interface has no address to use")      \
+	X(TRUNCATED, "truncated", "copy of the packet too short to rewrite")  \
+	X(FLOW_GONE, "flow-gone", "flow vanished between two hooks")          \
+	X(LATE_HOOK, "late-hook", "destination to translate, seen too late")
+
+enum xct_reason {
+#define X(sym, name, text) XCT_REASON_##sym,
+	XCT_REASONS(X)
+#undef X
+		XCT_REASON_COUNT
+};
+
+/* NULL for a number that has no name. */
+const char *xct_proto_name(uint8_t proto);
+const char *xct_tcp_state_name(uint8_t state);
+const char *xct_class_name(enum xct_class cls);
+const char *xct_reason_name(enum xct_reason reason);
+const char *xct_reason_text(enum xct_reason reason);
+
+/* -1 for a name that has no number. Case is ignored. */
+int xct_proto_from_name(const char *name);
+int xct_tcp_state_from_name(const char *name);
+
+#endif

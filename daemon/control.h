@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control socket's server. One thread (the main loop) serves all clients;
+ * a dump is produced in slices as the client reads, so neither a slow reader
+ * nor a large table delays packets. Protocol: common/frame.h.
+ */
+#ifndef XCT_DAEMON_CONTROL_H
+#define XCT_DAEMON_CONTROL_H
+
+#include "common/frame.h"
+#include "daemon/engine/engine.h"
+
+/* What the server asks of the daemon. Each is called from the main loop; the
+ * engine calls take the engine's lock themselves, for one slice. */
+struct xct_control_ops {
+	/* As xct_engine_walk() and xct_engine_delete(). */
+	bool (*walk)(void *ctx, uint32_t *cursor,
+		     const struct xct_flow_filter *filter, uint32_t max,
+		     bool is_delete,
+		     bool (*fn)(void *arg, const struct xct_flow_info *info),
+		     void *arg);
+	uint32_t (*count)(void *ctx);
+	/* JSON or text, NUL terminated; caller frees; NULL: no memory. */
+	char *(*stats)(void *ctx);
+	char *(*rules)(void *ctx);
+	char *(*status)(void *ctx);
+	char *(*hooks)(void *ctx);
+	/* Load the configuration again; @text (caller frees) says how it went.
+	 * True if the new one is in force. */
+	bool (*reload)(void *ctx, char **text);
+	void *ctx;
+};
+
+struct xct_control; /* opaque */
+
+/*
+ * Serve on @listen_fd (non-blocking, listening; the caller's, not closed here),
+ * registering descriptors with the epoll instance @epoll_fd. Each descriptor's
+ * epoll data.ptr is a struct xct_poll (loop.h).
+ */
+struct xct_control *xct_control_new(int epoll_fd, int listen_fd,
+				    const struct xct_control_ops *ops);
+void xct_control_free(struct xct_control *ctl); /* NULL accepted */
+
+/* Make, or take over from a dead xctd, the socket at @path: mode 0660, group
+ * @group ("" for none). Returns the descriptor, or -EADDRINUSE if an xctd
+ * answers there, or another -errno. */
+int xct_control_listen(const char *path, const char *group);
+
+#endif

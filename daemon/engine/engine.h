@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The engine: packets in, verdicts out. A pure library: it has no clock, no
+ * socket, no thread, no lock, no entropy, no log and allocates nothing. The
+ * caller owns all memory and serialises calls.
+ *
+ * Unit tests, fuzzers, the replayer, benchmarks and xctd drive exactly this.
+ */
+#ifndef XCT_ENGINE_ENGINE_H
+#define XCT_ENGINE_ENGINE_H
+
+#include "common/flow_info.h"
+#include "common/names.h"
+#include "common/siphash.h"
+#include "daemon/engine/l4.h"
+#include "daemon/engine/rule.h"
+
+/* Where a packet was met, numbered as enum nf_inet_hooks. */
+enum xct_hook {
+	XCT_HOOK_PREROUTING = 0,  /* early: translates the destination */
+	XCT_HOOK_INPUT = 1,	  /* late: filters, translates the source */
+	XCT_HOOK_OUTPUT = 3,	  /* early */
+	XCT_HOOK_POSTROUTING = 4, /* late */
+};
+
+/* What two bits of the packet mark tell a later hook. */
+enum xct_stage {
+	XCT_STAGE_FRESH = 0,   /* not met yet, or met without effect */
+	XCT_STAGE_ROUTED = 1,  /* destination translated, source still to do */
+	XCT_STAGE_DONE = 2,    /* nothing left to do */
+	XCT_STAGE_INVALID = 3, /* met, and fits no connection */
+};
+
+struct xct_meta {
+	uint32_t in_if;	      /* interface index, 0: none */
+	uint32_t out_if;      /* 0: none, or not known yet */
+	uint8_t hook;	      /* enum xct_hook */
+	uint8_t stage;	      /* enum xct_stage, from the packet's mark */
+	bool csum_partial;    /* the checksum is not filled in yet */
+	bool csum_unverified; /* nobody has verified it */
+	bool is_gso;	      /* will be segmented by the kernel */
+};
+
+enum xct_verdict { XCT_VERDICT_ACCEPT, XCT_VERDICT_DROP };
+
+#define XCT_REPLY_MAX 1280 /* IPv6 minimum MTU: no ICMP error is longer */
+
+struct xct_result {
+	enum xct_verdict verdict;
+	enum xct_reason reason; /* of a drop, or of class INVALID */
+	enum xct_class cls;
+	uint8_t stage;	    /* for the packet's mark: enum xct_stage */
+	bool is_edited;	    /* the bytes changed: return them */
+	uint16_t reply_len; /* of a packet to send, or 0 */
+	uint8_t reply[XCT_REPLY_MAX]; /* RST or ICMP error, IP header first */
+};
+
+/* Told to the daemon as it happens; pointers are borrowed for the call. */
+struct xct_event {
+	enum {
+		XCT_EVENT_LOG,	   /* a rule with log matched */
+		XCT_EVENT_INVALID, /* log_invalid is on */
+		XCT_EVENT_TABLE_FULL,
+	} type;
+	const struct xct_rule *rule;
+	const struct xct_meta *meta;
+	const struct xct_tuple *tuple;
+	enum xct_reason reason;
+	uint32_t bytes;
+};
+
+/* What the engine asks of its host, for NEW connections only. */
+struct xct_host_ops {
+	/* Name of an interface. False if there is none (any more). */
+	bool (*ifname)(void *ctx, uint32_t ifindex,
+		       char name[static XCT_IFNAMSIZ]);
+	/* The address that @ifindex would use towards @dst (masquerade), or its
+	 * primary address if @dst is NULL (redirect). False: it has none. */
+	bool (*ifaddr)(void *ctx, uint32_t ifindex, uint8_t family,
+		       const struct xct_addr *dst, struct xct_addr *addr);
+	void (*event)(void *ctx, const struct xct_event *event);
+	void *ctx;
+};
+
+struct xct_engine_config {
+	struct xct_l4_config l4;
+	struct xct_host_ops host;    /* any of its functions may be NULL */
+	struct xct_siphash_key seed; /* random, secret */
+	bool accounting;	     /* report packet and byte counters */
+};
+
+/* Everything counted. X(field, what it counts) */
+#define XCT_ENGINE_COUNTERS(X)                                         \
+	X(packets, "packets handed to the engine")                     \
+	X(found, "packets that belonged to a flow")                    \
+	X(created, "flows that were made")                             \
+	X(expired, "flows whose time ran out")                         \
+	X(deleted, "flows that ended otherwise")                       \
+	X(early_drop, "flows evicted from a full table")               \
+	X(insert_failed, "flows that could not be made")               \
+	X(clash_resolve, "source ports changed to keep tuples unique") \
+	X(edited, "packets rewritten")                                 \
+	X(accepted, "packets accepted")                                \
+	X(dropped, "packets dropped")
+
+struct xct_engine_stats {
+#define X(field, text) uint64_t field;
+	XCT_ENGINE_COUNTERS(X)
+#undef X
+	uint64_t class_packets[XCT_CLASSES];
+	uint64_t reason_packets[XCT_REASON_COUNT]; /* INVALID or dropped */
+	uint32_t flows;				   /* now */
+	uint32_t max_flows;			   /* capacity */
+};
+
+struct xct_engine; /* opaque */
+
+/* Bytes that @max_flows flows need: in the region, which may outlive the
+ * process, and in working memory, which is rebuilt from it. */
+size_t xct_region_size(uint32_t max_flows);
+size_t xct_engine_work_size(uint32_t max_flows);
+
+/* What was found in the region. */
+struct xct_attach_report {
+	uint32_t adopted; /* flows taken over */
+	uint32_t torn;	  /* records dropped: cut off mid-write */
+	uint32_t expired; /* records dropped: their time was over */
+	bool was_new;	  /* the region was blank and has been formatted */
+};
+
+/*
+ * Start an engine over @region (@max_flows large, zeroed or used before) with
+ * working memory @work (both 64-byte aligned; lent until the engine is done).
+ * Flows found in the region are adopted. Returns 0, or -EINVAL: the region
+ * belongs to another version or size and was not touched.
+ */
+int xct_engine_attach(struct xct_engine **eng, void *region, void *work,
+		      uint32_t max_flows, const struct xct_engine_config *cfg,
+		      xct_msec now, struct xct_attach_report *report);
+
+/* Change what may change at run time: timeouts, switches, host. The seed does
+ * not. Flows keep their running timers. */
+void xct_engine_configure(struct xct_engine *eng,
+			  const struct xct_engine_config *cfg);
+
+/* Lent until another is set. NULL: accept and track everything. */
+void xct_engine_set_ruleset(struct xct_engine *eng,
+			    const struct xct_ruleset *rs);
+
+/* Handle one IP packet of @len bytes in @data, rewriting it in place. */
+void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
+		       const struct xct_meta *meta, xct_msec now,
+		       struct xct_result *result);
+
+/* Expire at most @budget flows. True if more are due. */
+bool xct_engine_tick(struct xct_engine *eng, xct_msec now, uint32_t budget);
+
+/* Show flows that match @filter (NULL: all) to @fn, in order of their records,
+ * looking at no more than @max records from *@cursor (start with 0) on. @fn
+ * returns false to stop before the next record. Returns true while there is
+ * more; flows made or ended meanwhile may be missed, none is shown twice. */
+bool xct_engine_walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		     const struct xct_flow_filter *filter, uint32_t max,
+		     bool (*fn)(void *ctx, const struct xct_flow_info *info),
+		     void *ctx);
+
+/* The same walk, deleting what it has shown. @fn may be NULL. */
+bool xct_engine_delete(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		       const struct xct_flow_filter *filter, uint32_t max,
+		       bool (*fn)(void *ctx, const struct xct_flow_info *info),
+		       void *ctx);
+
+void xct_engine_stats(const struct xct_engine *eng,
+		      struct xct_engine_stats *stats);
+
+#endif

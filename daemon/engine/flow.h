@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The record of one connection. Records are the only thing that outlives the
+ * process, so there are no pointers in them: flows refer to each other by
+ * index, and a change of this layout changes XCT_REGION_VERSION (table.h).
+ *
+ * Times are milliseconds of the clock that the caller of the engine passes in.
+ */
+#ifndef XCT_ENGINE_FLOW_H
+#define XCT_ENGINE_FLOW_H
+
+#include "common/flow_info.h"
+#include "common/names.h"
+
+#define XCT_FLOW_NONE UINT32_MAX /* no flow: end of a list */
+
+/* The keys a flow can be found by (table.h). */
+enum xct_key {
+	XCT_KEY_ORIG,	/* original tuple */
+	XCT_KEY_REPLY,	/* reply tuple */
+	XCT_KEY_ROUTED, /* destination translated, source not yet: between
+			   the two hooks of a packet that needs both */
+	XCT_KEY_SOURCE, /* source address, port and protocol as sent: which
+			   other flows of this socket are translated */
+	XCT_KEYS,
+};
+
+/* One end of a TCP connection: the limits of valid sequence numbers. See the
+ * theory of operation in l4/tcp.c. */
+struct xct_tcp_end {
+	uint32_t end;	 /* highest seq + len sent */
+	uint32_t maxend; /* highest seq + len the peer's window allows */
+	uint32_t maxwin; /* largest window seen, scaled */
+	uint32_t maxack; /* highest ACK sent */
+	uint8_t scale;
+	uint8_t flags; /* enum xct_tcp_end_flags */
+};
+
+struct xct_tcp_track {
+	struct xct_tcp_end seen[XCT_DIRS];
+	uint32_t last_seq;
+	uint32_t last_ack;
+	uint32_t last_end;
+	uint16_t last_win; /* unscaled */
+	uint8_t last_dir;
+	uint8_t last_index; /* kind of the last segment */
+	uint8_t last_wscale;
+	uint8_t last_flags;
+	uint8_t retrans; /* segments seen again without an answer */
+	uint8_t state;	 /* enum xct_tcp_state */
+};
+
+struct xct_udp_track {
+	xct_msec stream_at; /* traffic both ways after this is a stream */
+};
+
+union xct_track {
+	struct xct_tcp_track tcp;
+	struct xct_udp_track udp;
+};
+
+struct xct_flow {
+	struct xct_tuple tuple[XCT_DIRS];
+	uint64_t id; /* 0: the record is free, or was torn mid-write */
+	xct_msec expires_at;
+	xct_msec created_at;
+	uint64_t packets[XCT_DIRS];
+	uint64_t bytes[XCT_DIRS];
+	union xct_track track;
+	uint32_t status; /* enum xct_flow_status */
+	uint32_t mark;
+	uint32_t masq_if; /* index of the masquerading interface, or 0 */
+	/* Links of the indexes: rebuilt on attach, never trusted before. */
+	uint32_t key_next[XCT_KEYS];
+	uint32_t timer_next;
+	uint32_t timer_prev;
+	uint32_t timer_slot; /* where the timer wheel holds it */
+};
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The rules in iptables and ip6tables that send packets to xctd: planned from
+ * the policy, installed by iptables-restore in one transaction a table, in
+ * chains of their own.
+ */
+#ifndef XCT_DAEMON_HOOKS_H
+#define XCT_DAEMON_HOOKS_H
+
+#include "daemon/config.h"
+
+struct xct_hooks; /* opaque: what is installed, and what must not be narrowed */
+
+struct xct_hooks *xct_hooks_new(void);
+void xct_hooks_free(struct xct_hooks *hooks); /* NULL accepted */
+
+/*
+ * What would be installed for @config, as input of iptables-restore --noflush
+ * (@family AF_INET) or ip6tables-restore (AF_INET6). @workers is the number of
+ * queues. @hooks may be NULL: then nothing is kept from earlier plans. Caller
+ * frees. NULL: no memory.
+ */
+char *xct_hooks_render(const struct xct_hooks *hooks,
+		       const struct xct_config *config, unsigned int workers,
+		       uint8_t family);
+
+/*
+ * Install, or change to, the plan for @config. What earlier plans selected for
+ * translation stays selected until xct_hooks_forget(). 0, or -errno with
+ * @error (caller frees) saying what failed and what to do. A failure leaves
+ * what was installed before.
+ */
+int xct_hooks_install(struct xct_hooks *hooks, const struct xct_config *config,
+		      unsigned int workers, char **error);
+
+/* Does the installed plan hold more than the newest configuration needs? */
+bool xct_hooks_has_retained(const struct xct_hooks *hooks);
+
+/* Forget earlier plans: no live flow needs them. Call install() next. */
+void xct_hooks_forget(struct xct_hooks *hooks);
+
+/* Take everything away: jumps, chains. Base chains stay. 0 or -errno. */
+int xct_hooks_remove(struct xct_hooks *hooks, char **error);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages of the daemon: to the journal with priorities and fields where
+ * stderr is the journal (JOURNAL_STREAM), else to stderr as text lines.
+ * err: the operator must act; warning: degraded; info: life cycle; debug.
+ */
+#ifndef XCT_DAEMON_LOG_H
+#define XCT_DAEMON_LOG_H
+
+#include <syslog.h> /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG */
+
+#include "daemon/engine/engine.h"
+
+void xct_log_init(int max_priority);
+
+void xct_log(int priority, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Log each line of @text on its own. */
+void xct_log_lines(int priority, const char *text);
+
+/* What the engine reported; rate limited, says how many were left out. */
+void xct_log_event(const struct xct_event *event, const char *in_name,
+		   const char *out_name, xct_msec now);
+
+#endif
