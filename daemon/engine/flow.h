@@ -16,8 +16,8 @@
 
 /* The keys a flow can be found by (table.h). */
 enum xct_key {
-	XCT_KEY_ORIG,	/* original tuple */
-	XCT_KEY_REPLY,	/* reply tuple */
+	XCT_KEY_ORIG,	/* original tuple; == XCT_DIR_ORIG */
+	XCT_KEY_REPLY,	/* reply tuple; == XCT_DIR_REPLY */
 	XCT_KEY_ROUTED, /* destination translated, source not yet: between
 			   the two hooks of a packet that needs both */
 	XCT_KEY_SOURCE, /* source address, port and protocol as sent: which
@@ -74,7 +74,7 @@ struct xct_flow {
 	uint32_t key_next[XCT_KEYS];
 	uint32_t timer_next;
 	uint32_t timer_prev;
-	uint32_t timer_slot; /* where the timer wheel holds it */
+	uint32_t timer_tick; /* when the timer wheel will look at it */
 };
 
 #endif

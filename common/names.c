@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tables behind names.h, and looking names up in them. */
+#include "common/names.h"
+
+#include <netinet/in.h>
+#include <strings.h>
+
+static const char *const proto_names[UINT8_MAX + 1] = {
+	[IPPROTO_ICMP] = "icmp", [IPPROTO_TCP] = "tcp",
+	[IPPROTO_UDP] = "udp",	 [IPPROTO_DCCP] = "dccp",
+	[IPPROTO_GRE] = "gre",	 [IPPROTO_ICMPV6] = "icmpv6",
+	[IPPROTO_SCTP] = "sctp", [IPPROTO_UDPLITE] = "udplite",
+};
+
+static const char *const tcp_state_names[] = {
+	[XCT_TCP_NONE] = "NONE",	 [XCT_TCP_SYN_SENT] = "SYN_SENT",
+	[XCT_TCP_SYN_RECV] = "SYN_RECV", [XCT_TCP_ESTABLISHED] = "ESTABLISHED",
+	[XCT_TCP_FIN_WAIT] = "FIN_WAIT", [XCT_TCP_CLOSE_WAIT] = "CLOSE_WAIT",
+	[XCT_TCP_LAST_ACK] = "LAST_ACK", [XCT_TCP_TIME_WAIT] = "TIME_WAIT",
+	[XCT_TCP_CLOSE] = "CLOSE",	 [XCT_TCP_SYN_SENT2] = "SYN_SENT2",
+};
+
+_Static_assert(XCT_ARRAY_SIZE(tcp_state_names) == XCT_TCP_STATES,
+	       "every TCP state has a name");
+
+static const char *const class_names[] = {
+	[XCT_CLASS_NEW] = "NEW",
+	[XCT_CLASS_ESTABLISHED] = "ESTABLISHED",
+	[XCT_CLASS_RELATED] = "RELATED",
+	[XCT_CLASS_INVALID] = "INVALID",
+	[XCT_CLASS_UNTRACKED] = "UNTRACKED",
+};
+
+_Static_assert(XCT_ARRAY_SIZE(class_names) == XCT_CLASSES,
+	       "every class has a name");
+
+static const struct {
+	const char *name;
+	const char *text;
+} reasons[] = {
+#define X(sym, name, text) [XCT_REASON_##sym] = { name, text },
+	XCT_REASONS(X)
+#undef X
+};
+
+/* The entry of @names (@n long, with holes) that is @name; -1: none is. */
+static int find_name(const char *const *names, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (names[i] && strcasecmp(names[i], name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+const char *xct_proto_name(uint8_t proto)
+{
+	return proto_names[proto];
+}
+
+const char *xct_tcp_state_name(uint8_t state)
+{
+	return state < XCT_TCP_STATES ? tcp_state_names[state] : NULL;
+}
+
+const char *xct_class_name(enum xct_class cls)
+{
+	return (unsigned int)cls < XCT_CLASSES ? class_names[cls] : NULL;
+}
+
+const char *xct_reason_name(enum xct_reason reason)
+{
+	return (unsigned int)reason < XCT_REASON_COUNT ? reasons[reason].name
+						       : NULL;
+}
+
+const char *xct_reason_text(enum xct_reason reason)
+{
+	return (unsigned int)reason < XCT_REASON_COUNT ? reasons[reason].text
+						       : NULL;
+}
+
+int xct_proto_from_name(const char *name)
+{
+	return find_name(proto_names, XCT_ARRAY_SIZE(proto_names), name);
+}
+
+int xct_tcp_state_from_name(const char *name)
+{
+	return find_name(tcp_state_names, XCT_TCP_STATES, name);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The life of the engine and of its flows. The way of a packet is in path.c. */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "daemon/engine/visit.h"
+
+#define EVICT_SCAN 256 /* records looked at for a flow to evict */
+
+void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow)
+{
+	xct_wheel_remove(&eng->wheel, flow);
+	xct_table_remove(&eng->table, flow);
+	eng->stats.deleted++;
+}
+
+void xct_flow_expire(struct xct_engine *eng, struct xct_flow *flow)
+{
+	xct_wheel_remove(&eng->wheel, flow);
+	xct_table_remove(&eng->table, flow);
+	eng->stats.expired++;
+}
+
+/* As the kernel: whatever nobody answered, or what is closing anyway. */
+static bool can_evict(const struct xct_flow *flow)
+{
+	const struct xct_l4_ops *l4;
+
+	if (!flow->id)
+		return false;
+	if (!(flow->status & XCT_STATUS_ASSURED))
+		return true;
+	l4 = xct_l4(flow->tuple[0].family, flow->tuple[0].proto);
+	return l4->can_evict && l4->can_evict(flow);
+}
+
+static bool evict_one(struct xct_engine *eng)
+{
+	for (uint32_t i = 0; i < EVICT_SCAN; i++) {
+		struct xct_flow *flow = &eng->table.flows[eng->evict_cursor];
+
+		if (++eng->evict_cursor >= eng->table.max_flows)
+			eng->evict_cursor = 0;
+		if (can_evict(flow)) {
+			xct_flow_delete(eng, flow);
+			eng->stats.early_drop++;
+			return true;
+		}
+	}
+	return false;
+}
+
+void xct_visit_report(const struct xct_visit *v, const struct xct_event *event)
+{
+	const struct xct_host_ops *host = &v->eng->cfg.host;
+	struct xct_event full = *event;
+
+	if (!host->event)
+		return;
+	full.meta = v->meta;
+	full.tuple = &v->tuple;
+	full.bytes = v->pkt.l3_len;
+	host->event(host->ctx, &full);
+}
+
+struct xct_flow *xct_flow_enter(struct xct_visit *v,
+				const struct xct_flow *draft)
+{
+	struct xct_engine *eng = v->eng;
+	struct xct_flow *flow;
+	uint64_t id;
+
+	flow = xct_table_alloc(&eng->table, &id);
+	if (!flow && evict_one(eng))
+		flow = xct_table_alloc(&eng->table, &id);
+	if (!flow) {
+		eng->stats.insert_failed++;
+		xct_visit_report(
+			v, &(struct xct_event){ .type = XCT_EVENT_TABLE_FULL });
+		return NULL;
+	}
+	*flow = *draft;
+	xct_table_insert(&eng->table, flow, id);
+	if (flow->status & XCT_STATUS_DST_NAT)
+		xct_table_index_routed(&eng->table, flow);
+	if (flow->status & XCT_STATUS_SRC_NAT)
+		xct_table_index_source(&eng->table, flow);
+	xct_wheel_add(&eng->wheel, flow);
+	eng->stats.created++;
+	return flow;
+}
+
+bool xct_engine_tick(struct xct_engine *eng, xct_msec now, uint32_t budget)
+{
+	struct xct_flow *flow;
+
+	while ((flow = xct_wheel_next(&eng->wheel, now, &budget))) {
+		xct_table_remove(&eng->table, flow);
+		eng->stats.expired++;
+	}
+	return budget == 0;
+}
+
+static void describe(const struct xct_engine *eng, const struct xct_flow *flow,
+		     xct_msec now, struct xct_flow_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->id = flow->id;
+	memcpy(info->tuple, flow->tuple, sizeof(info->tuple));
+	memcpy(info->packets, flow->packets, sizeof(info->packets));
+	memcpy(info->bytes, flow->bytes, sizeof(info->bytes));
+	info->age_ms = now > flow->created_at ? now - flow->created_at : 0;
+	info->status = flow->status;
+	info->mark = flow->mark;
+	info->timeout_s = (uint32_t)((flow->expires_at - now) / 1000);
+	info->zone = flow->tuple[XCT_DIR_ORIG].zone;
+	if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_TCP)
+		info->state = flow->track.tcp.state;
+	info->has_counters = eng->cfg.accounting;
+}
+
+static bool is_shown(const struct xct_flow *flow, xct_msec now)
+{
+	return flow->id && flow->status & XCT_STATUS_CONFIRMED &&
+	       !(flow->status & XCT_STATUS_DYING) && flow->expires_at > now;
+}
+
+static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		 const struct xct_flow_filter *filter, uint32_t max,
+		 bool (*fn)(void *ctx, const struct xct_flow_info *info),
+		 void *ctx, bool is_delete)
+{
+	uint32_t end = eng->table.max_flows;
+	struct xct_flow_info info;
+	bool go_on = true;
+
+	if (max < end - *cursor)
+		end = *cursor + max;
+	while (*cursor < end && go_on) {
+		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
+
+		if (!is_shown(flow, now))
+			continue;
+		describe(eng, flow, now, &info);
+		if (filter && (!xct_flow_filter_match(filter, &info) ||
+			       (filter->fields & XCT_FILTER_MASQ_IF &&
+				filter->masq_if != flow->masq_if)))
+			continue;
+		if (fn)
+			go_on = fn(ctx, &info);
+		if (is_delete)
+			xct_flow_delete(eng, flow);
+	}
+	return *cursor < eng->table.max_flows;
+}
+
+bool xct_engine_walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		     const struct xct_flow_filter *filter, uint32_t max,
+		     bool (*fn)(void *ctx, const struct xct_flow_info *info),
+		     void *ctx)
+{
+	return walk(eng, cursor, now, filter, max, fn, ctx, false);
+}
+
+bool xct_engine_delete(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		       const struct xct_flow_filter *filter, uint32_t max,
+		       bool (*fn)(void *ctx, const struct xct_flow_info *info),
+		       void *ctx)
+{
+	return walk(eng, cursor, now, filter, max, fn, ctx, true);
+}
+
+void xct_engine_stats(const struct xct_engine *eng,
+		      struct xct_engine_stats *stats)
+{
+	*stats = eng->stats;
+	stats->flows = eng->table.n_flows;
+	stats->max_flows = eng->table.max_flows;
+}
+
+void xct_engine_set_ruleset(struct xct_engine *eng,
+			    const struct xct_ruleset *rs)
+{
+	eng->rs = rs;
+}
+
+void xct_engine_configure(struct xct_engine *eng,
+			  const struct xct_engine_config *cfg)
+{
+	struct xct_siphash_key seed = eng->cfg.seed;
+
+	eng->cfg = *cfg;
+	eng->cfg.seed = seed;
+}
+
+size_t xct_region_size(uint32_t max_flows)
+{
+	return sizeof(struct xct_region_header) +
+	       (size_t)max_flows * sizeof(struct xct_flow);
+}
+
+/* The engine itself stands before its indexes, which start aligned. */
+static size_t engine_room(void)
+{
+	return (sizeof(struct xct_engine) + 63) & ~(size_t)63;
+}
+
+size_t xct_engine_work_size(uint32_t max_flows)
+{
+	return engine_room() + xct_table_work_size(max_flows);
+}
+
+struct adoption {
+	struct xct_engine *eng;
+	struct xct_attach_report *report;
+	xct_msec now;
+};
+
+static bool adopt(void *ctx, struct xct_flow *flow)
+{
+	struct adoption *a = ctx;
+
+	if (flow->expires_at <= a->now ||
+	    !(flow->status & XCT_STATUS_CONFIRMED)) {
+		a->report->expired++;
+		return false;
+	}
+	xct_wheel_add(&a->eng->wheel, flow);
+	a->report->adopted++;
+	return true;
+}
+
+int xct_engine_attach(struct xct_engine **out, void *region, void *work,
+		      uint32_t max_flows, const struct xct_engine_config *cfg,
+		      xct_msec now, struct xct_attach_report *report)
+{
+	const struct xct_region_header *header = region;
+	struct xct_engine *eng = work;
+	struct adoption a = { eng, report, now };
+	uint32_t refused;
+	int err;
+
+	memset(eng, 0, sizeof(*eng));
+	memset(report, 0, sizeof(*report));
+	eng->cfg = *cfg;
+	eng->random.key.k[0] = cfg->seed.k[1];
+	eng->random.key.k[1] = ~cfg->seed.k[0];
+	report->was_new = header->magic == 0;
+	xct_wheel_init(&eng->wheel,
+		       (struct xct_flow *)((char *)region + sizeof(*header)),
+		       now);
+	err = xct_table_attach(&eng->table, region,
+			       (char *)work + engine_room(), max_flows,
+			       &cfg->seed, adopt, &a, &refused);
+	if (err)
+		return err;
+	report->torn = refused - report->expired;
+	*out = eng;
+	return 0;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ICMP (RFC 792) and ICMPv6 (RFC 4443): queries and their answers.
+ *
+ * A query type and its answer's type make the two tuples of a flow, with one
+ * id for both ways. Only a query opens a flow; every packet of it starts the
+ * timer anew. Errors never get here: they belong to the flow of the packet
+ * they quote. Neither does neighbour discovery, which is not tracked at all.
+ */
+#include "daemon/engine/l4.h"
+
+#include <linux/icmp.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "daemon/engine/csum.h"
+
+#define HEADER_LEN 8
+#define TYPE_OFF   0
+#define CODE_OFF   1
+#define CSUM_OFF   2
+#define ID_OFF	   4
+
+/* Node information (RFC 4620), listener reports of MLDv2 (RFC 9777) and
+ * multicast router discovery (RFC 4286), which libc has no names for. */
+#define NI_QUERY     139
+#define NI_REPLY     140
+#define MLD2_REPORT  143
+#define MRDISC_ADV   151
+#define MRDISC_SOLIC 152
+
+struct query {
+	uint8_t query;
+	uint8_t answer;
+};
+
+static const struct query queries_v4[] = {
+	{ ICMP_ECHO, ICMP_ECHOREPLY },
+	{ ICMP_TIMESTAMP, ICMP_TIMESTAMPREPLY },
+	{ ICMP_INFO_REQUEST, ICMP_INFO_REPLY },
+	{ ICMP_ADDRESS, ICMP_ADDRESSREPLY },
+};
+
+static const struct query queries_v6[] = {
+	{ ICMP6_ECHO_REQUEST, ICMP6_ECHO_REPLY },
+	{ NI_QUERY, NI_REPLY },
+};
+
+/* The pair that @type is one of; NULL: it is neither query nor answer. */
+static const struct query *find_query(bool is_v6, uint8_t type)
+{
+	const struct query *queries = is_v6 ? queries_v6 : queries_v4;
+	size_t i, n = is_v6 ? XCT_ARRAY_SIZE(queries_v6)
+			    : XCT_ARRAY_SIZE(queries_v4);
+
+	for (i = 0; i < n; i++) {
+		if (queries[i].query == type || queries[i].answer == type)
+			return &queries[i];
+	}
+	return NULL;
+}
+
+bool xct_icmp_is_error(uint8_t family, uint8_t type)
+{
+	if (family == AF_INET6)
+		return !(type & ICMP6_INFOMSG_MASK);
+
+	switch (type) {
+	case ICMP_DEST_UNREACH:
+	case ICMP_SOURCE_QUENCH:
+	case ICMP_REDIRECT:
+	case ICMP_TIME_EXCEEDED:
+	case ICMP_PARAMETERPROB:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool xct_icmp_is_untracked(uint8_t family, uint8_t type)
+{
+	if (family != AF_INET6)
+		return false;
+
+	switch (type) {
+	case MLD_LISTENER_QUERY:
+	case MLD_LISTENER_REPORT:
+	case MLD_LISTENER_REDUCTION:
+	case ND_ROUTER_SOLICIT:
+	case ND_ROUTER_ADVERT:
+	case ND_NEIGHBOR_SOLICIT:
+	case ND_NEIGHBOR_ADVERT:
+	case ND_REDIRECT: /* believed only from the host's own first hop */
+	case MLD2_REPORT:
+	case MRDISC_ADV:
+	case MRDISC_SOLIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum xct_reason icmp_check(const struct xct_pkt *pkt)
+{
+	if (pkt->l4_have < HEADER_LEN)
+		return XCT_REASON_L4_SHORT;
+	if (pkt->family != AF_INET || pkt->l4[TYPE_OFF] > NR_ICMP_TYPES)
+		return XCT_REASON_ICMP_TYPE;
+	return XCT_REASON_NONE;
+}
+
+static enum xct_reason icmpv6_check(const struct xct_pkt *pkt)
+{
+	if (pkt->l4_have < HEADER_LEN)
+		return XCT_REASON_L4_SHORT;
+	if (pkt->family != AF_INET6)
+		return XCT_REASON_ICMP_TYPE;
+	return XCT_REASON_NONE;
+}
+
+static bool icmp_key(const struct xct_pkt *pkt, struct xct_tuple *t)
+{
+	if (pkt->l4_have < HEADER_LEN)
+		return false;
+	memcpy(&t->icmp_id, pkt->l4 + ID_OFF, sizeof(t->icmp_id));
+	t->icmp_type = pkt->l4[TYPE_OFF];
+	t->icmp_code = pkt->l4[CODE_OFF];
+	return true;
+}
+
+static bool invert(bool is_v6, const struct xct_tuple *t,
+		   struct xct_tuple *inverse)
+{
+	const struct query *query = find_query(is_v6, t->icmp_type);
+
+	if (!query)
+		return false;
+	inverse->icmp_id = t->icmp_id;
+	inverse->icmp_type =
+		t->icmp_type == query->query ? query->answer : query->query;
+	inverse->icmp_code = t->icmp_code;
+	return true;
+}
+
+static bool icmp_invert(const struct xct_tuple *t, struct xct_tuple *inverse)
+{
+	return invert(false, t, inverse);
+}
+
+static bool icmpv6_invert(const struct xct_tuple *t, struct xct_tuple *inverse)
+{
+	return invert(true, t, inverse);
+}
+
+static enum xct_l4_verdict icmp_open(struct xct_l4_ctx *ctx,
+				     struct xct_flow *flow)
+{
+	const struct xct_tuple *t = &flow->tuple[XCT_DIR_ORIG];
+	const struct query *query =
+		find_query(t->proto == IPPROTO_ICMPV6, t->icmp_type);
+
+	if (!query || t->icmp_type != query->query) {
+		ctx->reason = XCT_REASON_ICMP_TYPE;
+		return XCT_L4_INVALID;
+	}
+	return XCT_L4_OK;
+}
+
+static enum xct_l4_verdict icmp_update(struct xct_l4_ctx *ctx,
+				       struct xct_flow *flow)
+{
+	bool is_v6 = flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_ICMPV6;
+
+	xct_l4_refresh(ctx, flow, is_v6 ? ctx->cfg->icmpv6 : ctx->cfg->icmp);
+	return XCT_L4_OK;
+}
+
+/* One id serves both ways, so it is written with either half of the tuple. */
+static void rewrite(bool is_v6, uint8_t *l4, const struct xct_tuple *t,
+		    uint32_t *sum_delta)
+{
+	xct_be16 from;
+
+	if (!find_query(is_v6, l4[TYPE_OFF]))
+		return;
+	memcpy(&from, l4 + ID_OFF, sizeof(from));
+	memcpy(l4 + ID_OFF, &t->icmp_id, sizeof(t->icmp_id));
+	xct_csum_delta16(sum_delta, from, t->icmp_id);
+}
+
+static void icmp_rewrite(uint8_t *l4, const struct xct_tuple *t, bool is_source,
+			 uint32_t *sum_delta)
+{
+	(void)is_source;
+	rewrite(false, l4, t, sum_delta);
+}
+
+static void icmpv6_rewrite(uint8_t *l4, const struct xct_tuple *t,
+			   bool is_source, uint32_t *sum_delta)
+{
+	(void)is_source;
+	rewrite(true, l4, t, sum_delta);
+}
+
+const struct xct_l4_ops xct_l4_icmp = {
+	.name = "icmp",
+	.check = icmp_check,
+	.key = icmp_key,
+	.invert = icmp_invert,
+	.open = icmp_open,
+	.update = icmp_update,
+	.rewrite = icmp_rewrite,
+	.csum_off = CSUM_OFF,
+	.min_len = HEADER_LEN,
+};
+
+const struct xct_l4_ops xct_l4_icmpv6 = {
+	.name = "icmpv6",
+	.check = icmpv6_check,
+	.key = icmp_key,
+	.invert = icmpv6_invert,
+	.open = icmp_open,
+	.update = icmp_update,
+	.rewrite = icmpv6_rewrite,
+	.csum_off = CSUM_OFF,
+	.min_len = HEADER_LEN,
+	.csum_pseudo = true,
+};

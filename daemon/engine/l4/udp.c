@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * UDP (RFC 768): a flow is a question until it has been answered, and a stream
+ * once traffic goes on after an answer and after its first two seconds. Only
+ * a stream is worth the longer timeout and ASSURED: a DNS lookup is not.
+ */
+#include "daemon/engine/l4.h"
+#include "daemon/engine/l4/ports.h"
+
+#define HEADER_LEN   8
+#define LEN_OFF	     4
+#define CSUM_OFF     6
+#define STREAM_AFTER 2000 /* milliseconds from the first packet */
+
+static enum xct_reason udp_check(const struct xct_pkt *pkt)
+{
+	uint16_t len;
+
+	if (pkt->l4_have < HEADER_LEN)
+		return XCT_REASON_L4_SHORT;
+
+	len = xct_get_be16(pkt->l4 + LEN_OFF);
+	if (len < HEADER_LEN || len > pkt->l4_len)
+		return XCT_REASON_L4_SHORT;
+	return XCT_REASON_NONE;
+}
+
+static enum xct_l4_verdict udp_open(struct xct_l4_ctx *ctx,
+				    struct xct_flow *flow)
+{
+	flow->track.udp.stream_at = ctx->now + STREAM_AFTER;
+	return XCT_L4_OK;
+}
+
+static enum xct_l4_verdict udp_update(struct xct_l4_ctx *ctx,
+				      struct xct_flow *flow)
+{
+	/* SEEN_REPLY is of earlier packets: the first answer alone, however
+	 * late, does not make a stream. */
+	if (flow->status & XCT_STATUS_SEEN_REPLY &&
+	    ctx->now > flow->track.udp.stream_at) {
+		xct_l4_refresh(ctx, flow, ctx->cfg->udp_stream);
+		flow->status |= XCT_STATUS_ASSURED;
+	} else {
+		xct_l4_refresh(ctx, flow, ctx->cfg->udp_unreplied);
+	}
+	return XCT_L4_OK;
+}
+
+const struct xct_l4_ops xct_l4_udp = {
+	.name = "udp",
+	.check = udp_check,
+	.key = xct_ports_key,
+	.invert = xct_ports_invert,
+	.open = udp_open,
+	.update = udp_update,
+	.rewrite = xct_ports_rewrite,
+	.csum_off = CSUM_OFF,
+	.min_len = HEADER_LEN,
+	.csum_pseudo = true,
+	.csum_zero_none = true,
+	.has_ports = true,
+};

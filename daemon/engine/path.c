@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The way of a packet.
+ *
+ * Theory of operation. A packet meets us at one or two of four hooks. The early
+ * ones (PREROUTING, OUTPUT) come before routing: there the destination can be
+ * translated. The late ones (INPUT, POSTROUTING) come after it: there both
+ * interfaces are known, a NEW connection is filtered, its source translated and
+ * its flow confirmed. An early hook does the whole work if nothing is left for
+ * a late one, else only its half; the stage, kept in the packet's mark between
+ * the two, says which:
+ *
+ *   FRESH    look the tuple up, track, do what is to do
+ *   ROUTED   tracked and half translated: the flow is found by its routed
+ *            tuple, the source half remains
+ *   INVALID  fits no connection: only the policy remains
+ *   DONE     not queued again
+ *
+ * A flow made at an early hook (its destination is translated) is unconfirmed
+ * until the late hook accepts it: it is not listed and lets nothing back.
+ */
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "daemon/engine/edit.h"
+#include "daemon/engine/visit.h"
+
+#define DYING_MS 1000 /* a closed flow waits so long for its last packet */
+
+void xct_visit_accept(struct xct_visit *v, enum xct_stage stage)
+{
+	v->res->verdict = XCT_VERDICT_ACCEPT;
+	v->res->stage = (uint8_t)stage;
+	v->eng->stats.accepted++;
+}
+
+void xct_visit_drop(struct xct_visit *v, enum xct_reason reason)
+{
+	v->res->verdict = XCT_VERDICT_DROP;
+	v->res->reason = reason;
+	v->eng->stats.dropped++;
+	v->eng->stats.reason_packets[reason]++;
+}
+
+void xct_visit_set_class(struct xct_visit *v, enum xct_class cls)
+{
+	v->res->cls = cls;
+	v->eng->stats.class_packets[cls]++;
+}
+
+/* ---- reading the packet ---- */
+
+/* The connection an ICMP error is about: the inverse of the tuple it quotes. */
+static enum xct_reason read_quoted(struct xct_visit *v)
+{
+	const uint32_t header_len = 8;
+	struct xct_tuple inner = { .proto = 0 };
+	const struct xct_l4_ops *l4;
+
+	if (v->pkt.l4_have < header_len)
+		return XCT_REASON_L4_SHORT;
+	if (xct_pkt_parse(&v->quoted, v->pkt.l4 + header_len,
+			  v->pkt.l4_have - header_len,
+			  true) != XCT_REASON_NONE ||
+	    v->quoted.family != v->pkt.family)
+		return XCT_REASON_ICMP_QUOTE;
+	l4 = xct_l4(v->quoted.family, v->quoted.proto);
+	inner.family = v->quoted.family;
+	inner.proto = v->quoted.proto;
+	xct_pkt_addrs(&v->quoted, &inner.src, &inner.dst);
+	if (!l4->key(&v->quoted, &inner) ||
+	    !xct_tuple_invert(&inner, &v->tuple))
+		return XCT_REASON_ICMP_QUOTE;
+	v->is_error = true;
+	return XCT_REASON_NONE;
+}
+
+static bool is_icmp(const struct xct_pkt *pkt)
+{
+	return pkt->proto ==
+	       (pkt->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+/* Fill the tuple. Returns why the packet cannot have one. */
+static enum xct_reason read_tuple(struct xct_visit *v)
+{
+	const struct xct_engine_config *cfg = &v->eng->cfg;
+	enum xct_reason reason;
+
+	v->l4 = xct_l4(v->pkt.family, v->pkt.proto);
+	v->tuple.family = v->pkt.family;
+	v->tuple.proto = v->pkt.proto;
+	xct_pkt_addrs(&v->pkt, &v->tuple.src, &v->tuple.dst);
+	if (v->l4->check) {
+		reason = v->l4->check(&v->pkt);
+		if (reason != XCT_REASON_NONE)
+			return reason;
+	}
+	/* Only what came in from outside, as the kernel does, and only once:
+	 * our own rewriting is not checked again. */
+	if (cfg->l4.checksum && v->meta->csum_unverified &&
+	    !v->meta->csum_partial && v->meta->in_if &&
+	    v->meta->stage == XCT_STAGE_FRESH && !xct_csum_is_right(&v->pkt))
+		return XCT_REASON_L4_CHECKSUM;
+	if (!v->l4->key(&v->pkt, &v->tuple))
+		return XCT_REASON_L4_SHORT;
+	if (is_icmp(&v->pkt) &&
+	    xct_icmp_is_error(v->pkt.family, v->tuple.icmp_type))
+		return read_quoted(v);
+	return XCT_REASON_NONE;
+}
+
+/* ---- tracking ---- */
+
+static void account(struct xct_visit *v, struct xct_flow *flow,
+		    enum xct_dir dir)
+{
+	flow->packets[dir]++;
+	flow->bytes[dir] += v->pkt.l3_len;
+}
+
+static void init_ctx(const struct xct_visit *v, enum xct_dir dir,
+		     struct xct_l4_ctx *ctx)
+{
+	ctx->cfg = &v->eng->cfg.l4;
+	ctx->pkt = &v->pkt;
+	ctx->now = v->now;
+	ctx->dir = dir;
+	ctx->reason = XCT_REASON_NONE;
+}
+
+/* An error belongs to a flow if it goes to where the flow's packets go: else a
+ * forged quote could send it anywhere. */
+static bool is_related(const struct xct_visit *v)
+{
+	struct xct_addr src, dst;
+
+	xct_pkt_addrs(&v->pkt, &src, &dst);
+	return xct_addr_equal(&dst, &v->flow->tuple[v->dir].dst);
+}
+
+enum tracked {
+	TRACKED,	/* part of v->flow */
+	TRACKED_LAST,	/* part of v->flow, which is over */
+	TRACKED_NOTHING /* no flow (any more): as if none had been found */
+};
+
+/*
+ * Let the tracker look at a packet of v->flow. Returns false if it is INVALID
+ * and the verdict made.
+ */
+static bool track(struct xct_visit *v, enum tracked *result)
+{
+	struct xct_flow *flow = v->flow;
+	struct xct_l4_ctx ctx;
+
+	*result = TRACKED;
+	if (v->is_error) {
+		if (!is_related(v)) {
+			xct_policy_invalid(v, XCT_REASON_ICMP_UNRELATED);
+			return false;
+		}
+		xct_visit_set_class(v, XCT_CLASS_RELATED);
+		return true;
+	}
+	init_ctx(v, v->dir, &ctx);
+	switch (v->l4->update(&ctx, flow)) {
+	case XCT_L4_INVALID:
+		xct_wheel_update(&v->eng->wheel, flow);
+		xct_policy_invalid(v, ctx.reason);
+		return false;
+	case XCT_L4_REOPEN:
+		xct_flow_delete(v->eng, flow);
+		v->flow = NULL;
+		*result = TRACKED_NOTHING;
+		return true;
+	case XCT_L4_CLOSE:
+		*result = TRACKED_LAST;
+		account(v, flow, v->dir);
+		break;
+	case XCT_L4_OK:
+		account(v, flow, v->dir);
+		break;
+	case XCT_L4_IGNORE:
+		break;
+	}
+	xct_visit_set_class(
+		v, v->dir == XCT_DIR_ORIG &&
+				   !(flow->status & XCT_STATUS_SEEN_REPLY)
+			   ? XCT_CLASS_NEW
+			   : XCT_CLASS_ESTABLISHED);
+	if (v->dir == XCT_DIR_REPLY)
+		flow->status |= XCT_STATUS_SEEN_REPLY;
+	xct_wheel_update(&v->eng->wheel, flow);
+	v->eng->stats.found++;
+	return true;
+}
+
+/* Make a flow of the first packet of a connection, not in the table yet. False
+ * if it can open none; the verdict is then made. */
+static bool open_flow(struct xct_visit *v, struct xct_flow *draft)
+{
+	struct xct_l4_ctx ctx;
+
+	memset(draft, 0, sizeof(*draft));
+	if (v->is_error) {
+		xct_policy_invalid(v, XCT_REASON_ICMP_UNRELATED);
+		return false;
+	}
+	draft->tuple[XCT_DIR_ORIG] = v->tuple;
+	draft->created_at = v->now;
+	if (!xct_tuple_invert(&v->tuple, &draft->tuple[XCT_DIR_REPLY])) {
+		xct_policy_invalid(v, XCT_REASON_ICMP_TYPE);
+		return false;
+	}
+	init_ctx(v, XCT_DIR_ORIG, &ctx);
+	if (v->l4->open(&ctx, draft) != XCT_L4_OK ||
+	    v->l4->update(&ctx, draft) == XCT_L4_INVALID) {
+		xct_policy_invalid(v, ctx.reason);
+		return false;
+	}
+	xct_visit_set_class(v, XCT_CLASS_NEW);
+	account(v, draft, XCT_DIR_ORIG);
+	return true;
+}
+
+/* ---- rewriting ---- */
+
+/* Which halves of a packet of @flow in direction @dir are translated. */
+static unsigned int halves_of(const struct xct_flow *flow, enum xct_dir dir)
+{
+	unsigned int halves = 0;
+
+	if (flow->status & XCT_STATUS_SRC_NAT)
+		halves |= dir == XCT_DIR_ORIG ? XCT_HALF_SRC : XCT_HALF_DST;
+	if (flow->status & XCT_STATUS_DST_NAT)
+		halves |= dir == XCT_DIR_ORIG ? XCT_HALF_DST : XCT_HALF_SRC;
+	return halves;
+}
+
+/* An ICMP id is one number for both ends. It belongs to the side that chose
+ * it: to the source of the original direction. Another half leaves it. */
+static void keep_foreign_id(const struct xct_pkt *pkt, struct xct_tuple *target,
+			    enum xct_dir dir, unsigned int halves)
+{
+	const struct xct_l4_ops *l4 = xct_l4(target->family, target->proto);
+	struct xct_tuple present = { .proto = 0 };
+	unsigned int owner = dir == XCT_DIR_ORIG ? XCT_HALF_SRC : XCT_HALF_DST;
+
+	if (!l4->has_ports && !(halves & owner) && l4->key(pkt, &present))
+		target->icmp_id = present.icmp_id;
+}
+
+static bool edit_error(struct xct_visit *v, const struct xct_tuple *outer,
+		       unsigned int halves)
+{
+	enum xct_dir inner_dir =
+		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
+	struct xct_tuple inner = v->flow->tuple[inner_dir];
+	unsigned int inner_halves = 0;
+
+	/* What the error's destination is, the quoted packet's source was. */
+	if (halves & XCT_HALF_DST)
+		inner_halves |= XCT_HALF_SRC;
+	if (halves & XCT_HALF_SRC)
+		inner_halves |= XCT_HALF_DST;
+	keep_foreign_id(&v->quoted, &inner, inner_dir, inner_halves);
+	return xct_edit_icmp_error(&v->pkt, &v->quoted, outer, halves, &inner,
+				   inner_halves);
+}
+
+/* Translate @halves of the packet as v->flow says. False: the verdict is made. */
+static bool translate(struct xct_visit *v, unsigned int halves)
+{
+	enum xct_dir other =
+		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
+	struct xct_tuple target;
+	bool is_done;
+
+	if (!halves)
+		return true;
+	if (v->is_error && v->pkt.family == AF_INET &&
+	    v->pkt.l4[0] == 5 /* ICMP_REDIRECT */) {
+		xct_visit_drop(v, XCT_REASON_ICMP_REDIRECT);
+		return false;
+	}
+	/* A packet of one direction becomes the inverse of the other. */
+	(void)xct_tuple_invert(&v->flow->tuple[other], &target);
+	if (v->is_error) {
+		is_done = edit_error(v, &target, halves);
+	} else {
+		keep_foreign_id(&v->pkt, &target, v->dir, halves);
+		is_done = xct_edit(&v->pkt, v->meta, &target, halves);
+	}
+	if (!is_done) {
+		xct_visit_drop(v, XCT_REASON_TRUNCATED);
+		return false;
+	}
+	v->res->is_edited = true;
+	v->eng->stats.edited++;
+	return true;
+}
+
+/* ---- early hooks ---- */
+
+/*
+ * No flow: does a rule translate the destination? If none does, nothing is done
+ * and nothing remembered: what the packet opens is the late hook's to decide.
+ */
+static void early_unknown(struct xct_visit *v)
+{
+	static const struct xct_nat_range any = { .port_first = 0 };
+	struct xct_engine *eng = v->eng;
+	const struct xct_rule *rule = NULL;
+	struct xct_tuple leaving = v->tuple;
+	struct xct_flow draft;
+
+	if (!v->is_error && !xct_policy_destination(v, &rule, &leaving))
+		return;
+	if (!rule || xct_tuple_equal(&leaving, &v->tuple)) {
+		if (rule)
+			xct_policy_count(v, rule);
+		xct_visit_accept(v, XCT_STAGE_FRESH);
+		return;
+	}
+	if (!open_flow(v, &draft))
+		return;
+	xct_policy_count(v, rule);
+	/* The reply tuple is reserved now; the late hook may change its
+	 * destination half. */
+	if (!xct_nat_source(&eng->table, &eng->random, &any, NULL, &leaving)) {
+		eng->stats.insert_failed++;
+		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
+		return;
+	}
+	(void)xct_tuple_invert(&leaving, &draft.tuple[XCT_DIR_REPLY]);
+	draft.status |= XCT_STATUS_DST_NAT;
+	if (rule->has_mark)
+		draft.mark = rule->mark;
+	v->flow = xct_flow_enter(v, &draft);
+	if (!v->flow)
+		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
+	else if (translate(v, XCT_HALF_DST))
+		xct_visit_accept(v, XCT_STAGE_ROUTED);
+}
+
+/* The flow has seen its last packet. If that one still has a hook before it,
+ * the flow waits for it. */
+static void end_flow(struct xct_visit *v, enum xct_stage stage)
+{
+	if (stage != XCT_STAGE_ROUTED) {
+		xct_flow_delete(v->eng, v->flow);
+		return;
+	}
+	v->flow->status |= XCT_STATUS_DYING;
+	v->flow->expires_at = v->now + DYING_MS;
+	xct_wheel_update(&v->eng->wheel, v->flow);
+}
+
+static void early_known(struct xct_visit *v)
+{
+	unsigned int halves = halves_of(v->flow, v->dir);
+	enum xct_stage stage = XCT_STAGE_DONE;
+	enum tracked tracked;
+
+	if (!(v->flow->status & XCT_STATUS_CONFIRMED)) {
+		if (v->dir == XCT_DIR_REPLY) {
+			xct_visit_drop(v, XCT_REASON_FLOW_GONE);
+			return;
+		}
+		stage = XCT_STAGE_ROUTED;
+	} else if (halves == XCT_HALF_SRC) {
+		/* The late hook has it all to itself. */
+		xct_visit_accept(v, XCT_STAGE_FRESH);
+		return;
+	}
+	if (!track(v, &tracked))
+		return;
+	if (tracked == TRACKED_NOTHING) {
+		early_unknown(v);
+		return;
+	}
+	if (halves & XCT_HALF_SRC ||
+	    (v->is_error && xct_policy_asks_for(v->eng->rs, XCT_CLASS_RELATED)))
+		stage = XCT_STAGE_ROUTED;
+	if (!translate(v, halves & XCT_HALF_DST))
+		return;
+	if (stage == XCT_STAGE_ROUTED)
+		xct_table_touch_routed(&v->eng->table, v->flow);
+	xct_visit_accept(v, stage);
+	if (tracked == TRACKED_LAST)
+		end_flow(v, stage);
+}
+
+/* ---- late hooks ---- */
+
+static void late_unknown(struct xct_visit *v)
+{
+	struct xct_flow draft;
+
+	if (!open_flow(v, &draft))
+		return;
+	if (v->eng->rs &&
+	    !xct_policy_filter(v, &v->tuple, &draft, XCT_CLASS_NEW))
+		return;
+	if (!xct_policy_source(v, &draft, false))
+		return;
+	draft.status |= XCT_STATUS_CONFIRMED;
+	v->dir = XCT_DIR_ORIG;
+	v->flow = xct_flow_enter(v, &draft);
+	if (!v->flow)
+		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
+	else if (translate(v, halves_of(v->flow, XCT_DIR_ORIG)))
+		xct_visit_accept(v, XCT_STAGE_FRESH);
+}
+
+static void late_known(struct xct_visit *v)
+{
+	unsigned int halves = halves_of(v->flow, v->dir);
+	enum xct_dir other =
+		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
+	enum tracked tracked;
+
+	if (!(v->flow->status & XCT_STATUS_CONFIRMED)) {
+		xct_visit_drop(v, v->dir == XCT_DIR_ORIG
+					  ? XCT_REASON_LATE_HOOK
+					  : XCT_REASON_FLOW_GONE);
+		return;
+	}
+	/* A port can be changed anywhere, but it has been routed already. */
+	if (halves & XCT_HALF_DST &&
+	    !xct_addr_equal(&v->flow->tuple[v->dir].dst,
+			    &v->flow->tuple[other].src)) {
+		xct_visit_drop(v, XCT_REASON_LATE_HOOK);
+		return;
+	}
+	if (!track(v, &tracked))
+		return;
+	if (tracked == TRACKED_NOTHING) {
+		late_unknown(v);
+		return;
+	}
+	if (!xct_policy_filter_related(v) || !translate(v, halves))
+		return;
+	xct_visit_accept(v, XCT_STAGE_FRESH);
+	if (tracked == TRACKED_LAST)
+		end_flow(v, XCT_STAGE_FRESH);
+}
+
+/* Tracked at the early hook, which has translated the destination. */
+static void late_routed(struct xct_visit *v)
+{
+	struct xct_tuple routed;
+
+	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple, &v->dir);
+	if (!v->flow) {
+		xct_visit_drop(v, XCT_REASON_FLOW_GONE);
+		return;
+	}
+	v->res->cls = v->is_error ? XCT_CLASS_RELATED : XCT_CLASS_ESTABLISHED;
+	if (!(v->flow->status & XCT_STATUS_CONFIRMED)) {
+		v->res->cls = XCT_CLASS_NEW;
+		xct_flow_routed_tuple(v->flow, &routed);
+		if ((v->eng->rs &&
+		     !xct_policy_filter(v, &routed, v->flow, XCT_CLASS_NEW)) ||
+		    !xct_policy_source(v, v->flow, true)) {
+			xct_flow_delete(v->eng, v->flow);
+			return;
+		}
+		v->flow->status |= XCT_STATUS_CONFIRMED;
+	}
+	if (!xct_policy_filter_related(v))
+		return;
+	if (translate(v, halves_of(v->flow, v->dir) & XCT_HALF_SRC))
+		xct_visit_accept(v, XCT_STAGE_FRESH);
+	if (v->flow->status & XCT_STATUS_DYING)
+		xct_flow_delete(v->eng, v->flow);
+}
+
+/* ---- the pipeline ---- */
+
+/* The packet's flow; one that is over is not found any more. */
+static void find_flow(struct xct_visit *v)
+{
+	v->flow = xct_table_find(&v->eng->table, &v->tuple, &v->dir);
+	if (!v->flow)
+		return;
+	if (v->flow->expires_at <= v->now)
+		xct_flow_expire(v->eng, v->flow);
+	else if (v->flow->status & XCT_STATUS_DYING)
+		xct_flow_delete(v->eng, v->flow);
+	else
+		return;
+	v->flow = NULL;
+}
+
+void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
+		       const struct xct_meta *meta, xct_msec now,
+		       struct xct_result *res)
+{
+	struct xct_visit v = {
+		.eng = eng, .meta = meta, .res = res, .now = now
+	};
+	enum xct_reason reason;
+
+	res->verdict = XCT_VERDICT_DROP;
+	res->reason = XCT_REASON_NONE;
+	res->cls = XCT_CLASS_NEW;
+	res->stage = XCT_STAGE_FRESH;
+	res->is_edited = false;
+	res->reply_len = 0;
+	eng->stats.packets++;
+
+	reason = xct_pkt_parse(&v.pkt, data, len, false);
+	if (reason == XCT_REASON_NONE)
+		reason = read_tuple(&v);
+	if (meta->stage == XCT_STAGE_INVALID) {
+		xct_policy_judge_invalid(&v); /* why is counted already */
+		return;
+	}
+	if (reason != XCT_REASON_NONE) {
+		xct_policy_invalid(&v, reason);
+		return;
+	}
+	if (is_icmp(&v.pkt) && !v.is_error &&
+	    xct_icmp_is_untracked(v.pkt.family, v.tuple.icmp_type)) {
+		xct_visit_set_class(&v, XCT_CLASS_UNTRACKED);
+		xct_visit_accept(&v, xct_visit_is_early(&v) ? XCT_STAGE_DONE
+							    : XCT_STAGE_FRESH);
+		return;
+	}
+	if (meta->stage == XCT_STAGE_ROUTED) {
+		late_routed(&v);
+		return;
+	}
+	find_flow(&v);
+	if (xct_visit_is_early(&v)) {
+		if (v.flow)
+			early_known(&v);
+		else
+			early_unknown(&v);
+	} else {
+		if (v.flow)
+			late_known(&v);
+		else
+			late_unknown(&v);
+	}
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the rules say about a packet that opens a connection, or fits none. */
+#include <sys/socket.h>
+
+#include "daemon/engine/reply.h"
+#include "daemon/engine/visit.h"
+
+static enum xct_chain_id chain_of(const struct xct_visit *v)
+{
+	if (v->meta->hook == XCT_HOOK_INPUT)
+		return XCT_CHAIN_INPUT;
+	return v->meta->in_if ? XCT_CHAIN_FORWARD : XCT_CHAIN_OUTPUT;
+}
+
+static void ifsets_of(const struct xct_visit *v, uint32_t ifindex,
+		      uint64_t bits[static XCT_IFSETS_MAX / 64])
+{
+	const struct xct_host_ops *host = &v->eng->cfg.host;
+	char name[XCT_IFNAMSIZ];
+	bool has_name = ifindex && host->ifname &&
+			host->ifname(host->ctx, ifindex, name);
+
+	xct_ifsets_of(v->eng->rs, has_name ? name : NULL, bits);
+}
+
+static void make_subject(const struct xct_visit *v,
+			 const struct xct_tuple *tuple, uint32_t status,
+			 enum xct_class cls, struct xct_subject *subject)
+{
+	memset(subject, 0, sizeof(*subject));
+	subject->tuple = tuple;
+	subject->status = status;
+	subject->cls = cls;
+	subject->is_local = v->meta->hook == XCT_HOOK_OUTPUT;
+	if (v->eng->rs->n_ifsets) {
+		ifsets_of(v, v->meta->in_if, subject->in);
+		ifsets_of(v, v->meta->out_if, subject->out);
+	}
+}
+
+void xct_policy_count(struct xct_visit *v, const struct xct_rule *rule)
+{
+	v->eng->rs->hits[rule->id]++;
+	if (rule->log)
+		xct_visit_report(v, &(struct xct_event){ .type = XCT_EVENT_LOG,
+							 .rule = rule });
+}
+
+static const struct xct_rule *find_nat_rule(struct xct_visit *v,
+					    const struct xct_rule *rules,
+					    uint32_t n,
+					    const struct xct_subject *subject)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (xct_rule_match(v->eng->rs, &rules[i], subject))
+			return &rules[i];
+	return NULL;
+}
+
+static void reject_packet(struct xct_visit *v, const struct xct_tuple *orig,
+			  uint8_t how)
+{
+	const struct xct_host_ops *host = &v->eng->cfg.host;
+	uint32_t ifindex = v->meta->in_if ? v->meta->in_if : v->meta->out_if;
+	struct xct_addr from = { 0 };
+
+	if (host->ifaddr)
+		(void)host->ifaddr(host->ctx, ifindex, orig->family, &orig->src,
+				   &from);
+	v->res->reply_len = xct_reply_build(&v->pkt, orig, how, &from,
+					    v->res->reply, XCT_REPLY_MAX);
+	xct_visit_drop(v, XCT_REASON_REJECT);
+}
+
+bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
+		       struct xct_flow *flow, enum xct_class cls)
+{
+	const struct xct_ruleset *rs = v->eng->rs;
+	const struct xct_chain *chain = &rs->chain[chain_of(v)];
+	const struct xct_tuple *orig =
+		flow ? &flow->tuple[XCT_DIR_ORIG] : &v->tuple;
+	uint8_t action = chain->policy, how = chain->reject;
+	enum xct_reason reason = XCT_REASON_DEFAULT;
+	struct xct_subject subject;
+	uint32_t i;
+
+	make_subject(v, now, flow ? flow->status : 0, cls, &subject);
+	for (i = 0; i < chain->n; i++) {
+		const struct xct_rule *rule = &chain->rules[i];
+
+		if (!xct_rule_match(rs, rule, &subject))
+			continue;
+		xct_policy_count(v, rule);
+		if (flow && rule->has_mark)
+			flow->mark = rule->mark;
+		if (rule->action == XCT_ACT_LOG)
+			continue;
+		action = rule->action;
+		how = rule->reject;
+		reason = XCT_REASON_RULE;
+		break;
+	}
+	if (i == chain->n) {
+		/* The default speaks about NEW connections; related errors
+		 * follow their flow, INVALID has a policy of its own. */
+		if (cls == XCT_CLASS_RELATED)
+			return true;
+		if (cls == XCT_CLASS_INVALID) {
+			action = rs->invalid;
+			reason = XCT_REASON_INVALID;
+		} else {
+			rs->hits[chain->policy_id]++;
+		}
+	}
+	if (action == XCT_ACT_ACCEPT)
+		return true;
+	if (action == XCT_ACT_REJECT && cls == XCT_CLASS_NEW)
+		reject_packet(v, orig, how);
+	else
+		xct_visit_drop(v, reason);
+	return false;
+}
+
+bool xct_policy_asks_for(const struct xct_ruleset *rs, enum xct_class cls)
+{
+	uint8_t classes = 0;
+
+	for (int i = 0; rs && i < XCT_CHAINS; i++)
+		classes |= rs->chain[i].classes;
+	return classes >> cls & 1;
+}
+
+/* What is left of a packet that fits no connection: the policy. */
+void xct_policy_judge_invalid(struct xct_visit *v)
+{
+	const struct xct_ruleset *rs = v->eng->rs;
+	bool has_rules = xct_policy_asks_for(rs, XCT_CLASS_INVALID);
+
+	v->res->cls = XCT_CLASS_INVALID;
+	if (!rs) {
+		xct_visit_accept(v, xct_visit_is_early(v) ? XCT_STAGE_INVALID
+							  : XCT_STAGE_FRESH);
+	} else if (xct_visit_is_early(v)) {
+		/* Rules need both interfaces: they wait for the late hook. */
+		if (has_rules || rs->invalid == XCT_ACT_ACCEPT)
+			xct_visit_accept(v, XCT_STAGE_INVALID);
+		else
+			xct_visit_drop(v, XCT_REASON_INVALID);
+	} else if (xct_policy_filter(v, &v->tuple, NULL, XCT_CLASS_INVALID)) {
+		xct_visit_accept(v, XCT_STAGE_FRESH);
+	}
+}
+
+void xct_policy_invalid(struct xct_visit *v, enum xct_reason reason)
+{
+	xct_visit_set_class(v, XCT_CLASS_INVALID);
+	v->eng->stats.reason_packets[reason]++;
+	if (v->eng->rs && v->eng->rs->log_invalid)
+		xct_visit_report(v,
+				 &(struct xct_event){ .type = XCT_EVENT_INVALID,
+						      .reason = reason });
+	xct_policy_judge_invalid(v);
+	v->res->reason = reason;
+}
+
+/* An error passes unless a rule speaks about RELATED. */
+bool xct_policy_filter_related(struct xct_visit *v)
+{
+	const struct xct_ruleset *rs = v->eng->rs;
+
+	if (!v->is_error || !rs ||
+	    !(rs->chain[chain_of(v)].classes & 1u << XCT_CLASS_RELATED))
+		return true;
+	return xct_policy_filter(v, &v->tuple, v->flow, XCT_CLASS_RELATED);
+}
+
+/* The range that @rule translates the destination to. */
+static bool destination_range(struct xct_visit *v, const struct xct_rule *rule,
+			      struct xct_nat_range *range)
+{
+	static const struct xct_addr loopback4 = { .b = { 127, 0, 0, 1 } };
+	static const struct xct_addr loopback6 = { .b = { [15] = 1 } };
+	const struct xct_host_ops *host = &v->eng->cfg.host;
+
+	*range = rule->nat;
+	if (rule->action != XCT_ACT_REDIRECT)
+		return true;
+	/* To this host: to itself from itself, else to the address of the
+	 * interface that it came in by. */
+	range->addr.family = v->tuple.family;
+	if (v->meta->hook == XCT_HOOK_OUTPUT) {
+		range->addr.first =
+			v->tuple.family == AF_INET ? loopback4 : loopback6;
+	} else if (!host->ifaddr ||
+		   !host->ifaddr(host->ctx, v->meta->in_if, v->tuple.family,
+				 NULL, &range->addr.first)) {
+		xct_visit_drop(v, XCT_REASON_NAT_NO_ADDR);
+		return false;
+	}
+	range->addr.last = range->addr.first;
+	return true;
+}
+
+bool xct_policy_destination(struct xct_visit *v, const struct xct_rule **rule,
+			    struct xct_tuple *leaving)
+{
+	struct xct_engine *eng = v->eng;
+	const struct xct_ruleset *rs = eng->rs;
+	struct xct_nat_range range;
+	struct xct_subject subject;
+
+	*rule = NULL;
+	if (!rs || !rs->n_dnat)
+		return true;
+	make_subject(v, &v->tuple, 0, XCT_CLASS_NEW, &subject);
+	*rule = find_nat_rule(v, rs->dnat, rs->n_dnat, &subject);
+	/* That it is exempt is counted where sources are translated. */
+	if (*rule && (*rule)->action == XCT_ACT_EXEMPT)
+		*rule = NULL;
+	if (!*rule)
+		return true;
+	if (!destination_range(v, *rule, &range))
+		return false;
+	xct_nat_destination(&eng->table, &eng->random, &range, leaving);
+	return true;
+}
+
+/* The range rule @rule translates the source to. */
+static bool source_range(struct xct_visit *v, const struct xct_rule *rule,
+			 struct xct_nat_range *range)
+{
+	const struct xct_host_ops *host = &v->eng->cfg.host;
+
+	*range = rule->nat;
+	if (rule->action != XCT_ACT_MASQUERADE)
+		return true;
+	if (!host->ifaddr ||
+	    !host->ifaddr(host->ctx, v->meta->out_if, v->tuple.family,
+			  &v->tuple.dst, &range->addr.first)) {
+		xct_visit_drop(v, XCT_REASON_NAT_NO_ADDR);
+		return false;
+	}
+	range->addr.last = range->addr.first;
+	range->addr.family = v->tuple.family;
+	return true;
+}
+
+bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
+		       bool is_known)
+{
+	struct xct_engine *eng = v->eng;
+	const struct xct_rule *rule = NULL;
+	struct xct_nat_range range = { .port_first = 0 };
+	struct xct_tuple routed, leaving, reply;
+	struct xct_subject subject;
+
+	xct_flow_routed_tuple(flow, &routed);
+	leaving = routed;
+	if (eng->rs && eng->rs->n_snat &&
+	    v->meta->hook == XCT_HOOK_POSTROUTING) {
+		make_subject(v, &routed, flow->status, XCT_CLASS_NEW, &subject);
+		rule = find_nat_rule(v, eng->rs->snat, eng->rs->n_snat,
+				     &subject);
+	}
+	if (rule) {
+		xct_policy_count(v, rule);
+		if (rule->has_mark)
+			flow->mark = rule->mark;
+		if (rule->action == XCT_ACT_EXEMPT)
+			rule = NULL;
+		else if (!source_range(v, rule, &range))
+			return false;
+	}
+	if (!xct_nat_source(&eng->table, &eng->random, &range,
+			    is_known ? flow : NULL, &leaving)) {
+		eng->stats.insert_failed++;
+		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
+		return false;
+	}
+	if (!rule && !xct_tuple_equal(&leaving, &routed))
+		eng->stats.clash_resolve++;
+	if (rule && rule->action == XCT_ACT_MASQUERADE)
+		flow->masq_if = v->meta->out_if;
+	(void)xct_tuple_invert(&leaving, &reply);
+	if (!is_known)
+		flow->tuple[XCT_DIR_REPLY] = reply;
+	else if (!xct_tuple_equal(&reply, &flow->tuple[XCT_DIR_REPLY]))
+		xct_table_set_reply(&eng->table, flow, &reply);
+	if (!xct_tuple_equal(&leaving, &routed)) {
+		flow->status |= XCT_STATUS_SRC_NAT;
+		if (is_known)
+			xct_table_index_source(&eng->table, flow);
+	}
+	return true;
+}

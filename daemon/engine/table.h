@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The flow table: records in the region, and the indexes that find them.
+ *
+ * The region is a header and @max_flows records, nothing else. Indexes (hash
+ * heads, links, free list) live in working memory or in the records' link
+ * fields and are rebuilt by xct_table_attach() from the records alone.
+ *
+ *   main hash    (flow, direction) by its tuple: each flow stands in it twice,
+ *                so one look-up finds a packet's flow in either direction
+ *   routed hash  flows by their half-translated tuple (XCT_KEY_ROUTED)
+ *   source hash  source-translated flows by what they sent from
+ */
+#ifndef XCT_ENGINE_TABLE_H
+#define XCT_ENGINE_TABLE_H
+
+#include <string.h>
+
+#include "common/siphash.h"
+#include "daemon/engine/flow.h"
+
+#define XCT_REGION_MAGIC   UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
+#define XCT_REGION_VERSION 1
+
+struct xct_region_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t record_size;
+	uint32_t max_flows;
+	uint32_t reserved;
+	uint64_t next_id; /* no flow has this id or a higher one */
+	uint8_t pad[32];  /* records start on a cache line */
+};
+
+struct xct_table {
+	struct xct_region_header *header;
+	struct xct_flow *flows;
+	struct xct_siphash_key key;
+	uint32_t *main;
+	uint32_t *routed;
+	uint32_t *source;
+	uint32_t main_mask;
+	uint32_t routed_mask;
+	uint32_t source_mask;
+	uint32_t free_head;
+	uint32_t n_flows;
+	uint32_t max_flows;
+};
+
+size_t xct_table_work_size(uint32_t max_flows);
+
+/*
+ * Take @region and @work into use. Formats a zeroed region. For a used one,
+ * puts every record with an id into the indexes and calls @adopt for it; a
+ * record that @adopt refuses, or that contradicts another, is freed. Returns 0
+ * or -EINVAL (another layout; nothing is touched).
+ */
+int xct_table_attach(struct xct_table *tbl, void *region, void *work,
+		     uint32_t max_flows, const struct xct_siphash_key *key,
+		     bool (*adopt)(void *ctx, struct xct_flow *flow), void *ctx,
+		     uint32_t *n_torn);
+
+static inline uint32_t xct_table_index(const struct xct_table *tbl,
+				       const struct xct_flow *flow)
+{
+	return (uint32_t)(flow - tbl->flows);
+}
+
+/* The flow that owns @t, and in which direction. NULL if none does. */
+struct xct_flow *xct_table_find(const struct xct_table *tbl,
+				const struct xct_tuple *t, enum xct_dir *dir);
+
+/* Is @t the tuple of a flow other than @self (NULL: of any)? */
+bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
+			const struct xct_flow *self);
+
+/* The flow with the half-translated tuple @t; the one most lately marked by
+ * xct_table_touch_routed() if there are several. */
+struct xct_flow *xct_table_find_routed(const struct xct_table *tbl,
+				       const struct xct_tuple *t,
+				       enum xct_dir *dir);
+void xct_table_touch_routed(struct xct_table *tbl, struct xct_flow *flow);
+
+/* Call @fn for the source-translated flows whose original source is that of
+ * @t, until it returns true. */
+struct xct_flow *
+xct_table_find_source(const struct xct_table *tbl, const struct xct_tuple *t,
+		      bool (*fn)(void *ctx, struct xct_flow *flow), void *ctx);
+
+/* A zeroed record, not in any index, with a new id that is not stored yet.
+ * NULL if the table is full. */
+struct xct_flow *xct_table_alloc(struct xct_table *tbl, uint64_t *id);
+
+/* Enter a flow under both tuples and, last, give it its @id. */
+void xct_table_insert(struct xct_table *tbl, struct xct_flow *flow,
+		      uint64_t id);
+
+/* The reply tuple becomes @reply; indexes follow. */
+void xct_table_set_reply(struct xct_table *tbl, struct xct_flow *flow,
+			 const struct xct_tuple *reply);
+
+/* Enter the routed index (XCT_STATUS_DST_NAT has just been set) or the source
+ * index (XCT_STATUS_SRC_NAT has just been set); remove() leaves them. */
+void xct_table_index_routed(struct xct_table *tbl, struct xct_flow *flow);
+void xct_table_index_source(struct xct_table *tbl, struct xct_flow *flow);
+
+/* Leave all indexes and free the record. Its timer must be off the wheel. */
+void xct_table_remove(struct xct_table *tbl, struct xct_flow *flow);
+
+/* The tuple of the answer to @t. False if nothing can answer it. */
+bool xct_tuple_invert(const struct xct_tuple *t, struct xct_tuple *inverse);
+
+/* The tuple between the two hooks, in original direction. */
+void xct_flow_routed_tuple(const struct xct_flow *flow, struct xct_tuple *t);
+
+static inline bool xct_tuple_equal(const struct xct_tuple *a,
+				   const struct xct_tuple *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside the engine: its state, and a packet on its way through it. Shared by
+ * engine.c (life of the engine and its flows), path.c (the way of a packet) and
+ * policy.c (what rules say); nobody else includes this.
+ */
+#ifndef XCT_ENGINE_VISIT_H
+#define XCT_ENGINE_VISIT_H
+
+#include "daemon/engine/engine.h"
+#include "daemon/engine/expire.h"
+#include "daemon/engine/nat.h"
+#include "daemon/engine/pkt.h"
+#include "daemon/engine/table.h"
+
+struct xct_engine {
+	struct xct_engine_config cfg;
+	struct xct_table table;
+	struct xct_wheel wheel;
+	struct xct_random random;
+	const struct xct_ruleset *rs;
+	struct xct_engine_stats stats;
+	uint32_t evict_cursor;
+};
+
+/* One packet at one hook. */
+struct xct_visit {
+	struct xct_engine *eng;
+	const struct xct_meta *meta;
+	struct xct_result *res;
+	xct_msec now;
+	struct xct_pkt pkt;
+	struct xct_pkt quoted;	/* what an ICMP error is about */
+	struct xct_tuple tuple; /* for an ICMP error: of the flow's packets
+				   that go the way the error goes */
+	const struct xct_l4_ops *l4;
+	struct xct_flow *flow;
+	enum xct_dir dir;
+	bool is_error; /* an ICMP error */
+};
+
+static inline bool xct_visit_is_early(const struct xct_visit *v)
+{
+	return v->meta->hook == XCT_HOOK_PREROUTING ||
+	       v->meta->hook == XCT_HOOK_OUTPUT;
+}
+
+/* The verdict. Accepting also says what a later hook must know. */
+void xct_visit_accept(struct xct_visit *v, enum xct_stage stage);
+void xct_visit_drop(struct xct_visit *v, enum xct_reason reason);
+
+/* What the packet is to its flow; counted. */
+void xct_visit_set_class(struct xct_visit *v, enum xct_class cls);
+
+/* Tell the host; meta, tuple and size are filled in. */
+void xct_visit_report(const struct xct_visit *v, const struct xct_event *event);
+
+/* The packet fits no connection, for @reason: counted, and judged. */
+void xct_policy_invalid(struct xct_visit *v, enum xct_reason reason);
+void xct_policy_judge_invalid(struct xct_visit *v);
+
+/* Does any chain have rules about packets of @cls? */
+bool xct_policy_asks_for(const struct xct_ruleset *rs, enum xct_class cls);
+
+/*
+ * Ask the chain about a packet of class @cls that is @now (translated already,
+ * or not). @flow: what is known of its connection, or NULL. True if it is
+ * accepted; else the verdict is made.
+ */
+bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
+		       struct xct_flow *flow, enum xct_class cls);
+
+/* The same for an ICMP error of v->flow, if any rule speaks about those. */
+bool xct_policy_filter_related(struct xct_visit *v);
+
+/* What the DNAT rules make of v->tuple. NULL if nothing. False: the verdict is
+ * made (there is no address to translate to). */
+bool xct_policy_destination(struct xct_visit *v, const struct xct_rule **rule,
+			    struct xct_tuple *leaving);
+
+/*
+ * Choose the source that a NEW connection leaves with. @flow is in the table
+ * (@is_known) or a draft; its reply tuple and status follow. Without a rule
+ * the source is kept, unless that would make two flows answer alike. False:
+ * the verdict is made.
+ */
+bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
+		       bool is_known);
+
+/* A rule decided about a connection. */
+void xct_policy_count(struct xct_visit *v, const struct xct_rule *rule);
+
+/* Enter @draft, a flow complete but for its id, into the table. NULL if the
+ * table is full of flows that must be kept. */
+struct xct_flow *xct_flow_enter(struct xct_visit *v,
+				const struct xct_flow *draft);
+void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow);
+void xct_flow_expire(struct xct_engine *eng, struct xct_flow *flow);
+
+#endif
