@@ -36,7 +36,7 @@ void xct_l4_config_default(struct xct_l4_config *cfg);
 
 enum xct_l4_verdict {
 	XCT_L4_OK,	/* belongs to the flow; count it */
-	XCT_L4_IGNORE,	/* passes with the flow, changes and counts nothing */
+	XCT_L4_IGNORE,	/* passes with the flow; not counted, no new timer */
 	XCT_L4_INVALID, /* *reason says why */
 	XCT_L4_REOPEN,	/* forget the flow and look again: it is a new one */
 	XCT_L4_CLOSE,	/* belongs to the flow, which is over: count, delete */
@@ -93,7 +93,6 @@ struct xct_l4_ops {
 
 	/* Where the checksum is, from the start of the header; 0: none. */
 	uint8_t csum_off;
-	uint8_t min_len;     /* bytes of a whole header */
 	bool csum_pseudo;    /* it covers the pseudo header */
 	bool csum_zero_none; /* a checksum of 0 means there is none */
 	bool has_ports;	     /* source and destination ports are translated */

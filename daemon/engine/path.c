@@ -129,8 +129,8 @@ static void init_ctx(const struct xct_visit *v, enum xct_dir dir,
 	ctx->reason = XCT_REASON_NONE;
 }
 
-/* An error belongs to a flow if it goes to where the flow's packets go: else a
- * forged quote could send it anywhere. */
+/* An error from elsewhere belongs to a flow if it goes to where the flow's
+ * packets go: else a forged quote could send it anywhere. */
 static bool is_related(const struct xct_visit *v)
 {
 	struct xct_addr src, dst;
@@ -447,6 +447,39 @@ static void late_known(struct xct_visit *v)
 		end_flow(v, XCT_STAGE_FRESH);
 }
 
+/*
+ * What this host itself says about a packet that it forwards (an ICMP error: it
+ * expired, is too big, cannot be routed; a RST of another firewall's) speaks of
+ * the packet as it was between the hooks. The flow is found by that, and only
+ * the source half remains. True if the packet was of this kind.
+ */
+static bool late_on_behalf(struct xct_visit *v)
+{
+	enum tracked tracked = TRACKED;
+
+	if (v->meta->in_if || v->meta->hook != XCT_HOOK_POSTROUTING)
+		return false;
+	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple, &v->dir);
+	if (!v->is_error) {
+		if (!v->flow || v->dir != XCT_DIR_REPLY ||
+		    !(v->flow->status & XCT_STATUS_CONFIRMED))
+			return false;
+		if (!track(v, &tracked) || tracked == TRACKED_NOTHING)
+			return true;
+	} else {
+		/* The packet it is about may have opened no flow: it did not
+		 * come so far. */
+		xct_visit_set_class(v, XCT_CLASS_RELATED);
+	}
+	if (!xct_policy_filter_related(v))
+		return true;
+	if (!v->flow || translate(v, halves_of(v->flow, v->dir) & XCT_HALF_SRC))
+		xct_visit_accept(v, XCT_STAGE_FRESH);
+	if (tracked == TRACKED_LAST)
+		end_flow(v, XCT_STAGE_FRESH);
+	return true;
+}
+
 /* Tracked at the early hook, which has translated the destination. */
 static void late_routed(struct xct_visit *v)
 {
@@ -540,9 +573,11 @@ void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 		else
 			early_unknown(&v);
 	} else {
+		if (v.is_error && late_on_behalf(&v))
+			return;
 		if (v.flow)
 			late_known(&v);
-		else
+		else if (!late_on_behalf(&v))
 			late_unknown(&v);
 	}
 }

@@ -121,12 +121,10 @@ static bool transport_matches(const struct xct_ruleset *rs,
 {
 	return (m->proto == XCT_ANY ||
 		xct_byteset_has(&rs->protosets[m->proto], t->proto)) &&
-	       (m->sport == XCT_ANY ||
-		xct_portset_has(&rs->portsets[m->sport],
-				xct_ntoh16(t->sport))) &&
-	       (m->dport == XCT_ANY ||
-		xct_portset_has(&rs->portsets[m->dport],
-				xct_ntoh16(t->dport))) &&
+	       (m->sport == XCT_ANY || xct_portset_has(&rs->portsets[m->sport],
+						       xct_ntoh16(t->sport))) &&
+	       (m->dport == XCT_ANY || xct_portset_has(&rs->portsets[m->dport],
+						       xct_ntoh16(t->dport))) &&
 	       (m->icmp == XCT_ANY || icmp_matches(&rs->icmpsets[m->icmp], t));
 }
 

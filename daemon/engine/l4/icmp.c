@@ -212,7 +212,6 @@ const struct xct_l4_ops xct_l4_icmp = {
 	.update = icmp_update,
 	.rewrite = icmp_rewrite,
 	.csum_off = CSUM_OFF,
-	.min_len = HEADER_LEN,
 };
 
 const struct xct_l4_ops xct_l4_icmpv6 = {
@@ -224,6 +223,5 @@ const struct xct_l4_ops xct_l4_icmpv6 = {
 	.update = icmp_update,
 	.rewrite = icmpv6_rewrite,
 	.csum_off = CSUM_OFF,
-	.min_len = HEADER_LEN,
 	.csum_pseudo = true,
 };

@@ -119,8 +119,8 @@ enum { NEXT_INVALID = XCT_TCP_STATES, NEXT_IGNORE };
 /*
  * The state that a segment leads to. One line for each state the connection is
  * in; left for a segment of the end that opened it, right for one of the other
- * end. What leads to no state is impossible (--) or is let through until its
- * answer tells more (ig).
+ * end. What leads to no state is impossible (XX) or is let through until its
+ * answer tells more (IG).
  */
 /* clang-format off */
 #define NO XCT_TCP_NONE
@@ -133,7 +133,7 @@ enum { NEXT_INVALID = XCT_TCP_STATES, NEXT_IGNORE };
 #define TW XCT_TCP_TIME_WAIT
 #define CL XCT_TCP_CLOSE
 #define S2 XCT_TCP_SYN_SENT2
-#define __ NEXT_INVALID
+#define XX NEXT_INVALID
 #define IG NEXT_IGNORE
 static const uint8_t next_state[XCT_TCP_STATES][XCT_DIRS][KINDS] = {
 	/*	opener sends			  other end sends
@@ -141,39 +141,39 @@ static const uint8_t next_state[XCT_TCP_STATES][XCT_DIRS][KINDS] = {
 
 	/* Nothing seen. A SYN opens; an ACK is taken for the middle of a
 	 * connection; anything else would close what is not there. */
-	[NO] = { { __, SS, __, __, ES, __ },	{ __, __, __, __, __, __ } },
+	[NO] = { { XX, SS, XX, XX, ES, XX },	{ XX, XX, XX, XX, XX, XX } },
 
 	/* SYN seen. It may come again. The other end accepts (SYN-ACK), opens
 	 * at the same time (SYN), or has a half-open connection (ACK). */
-	[SS] = { { __, SS, __, __, __, CL },	{ __, S2, SR, __, IG, CL } },
+	[SS] = { { XX, SS, XX, XX, XX, CL },	{ XX, S2, SR, XX, IG, CL } },
 
 	/* SYN-ACK seen. The opener's ACK makes the connection; its SYN may be
 	 * a new try, its SYN-ACK is of a simultaneous open. The other end's
 	 * ACK may answer a SYN that came late. */
-	[SR] = { { __, IG, SR, FW, ES, CL },	{ __, __, IG, FW, SR, CL } },
+	[SR] = { { XX, IG, SR, FW, ES, CL },	{ XX, XX, IG, FW, SR, CL } },
 
 	/* Open. A SYN is wrong, or we are: the other end will tell. */
-	[ES] = { { __, IG, __, FW, ES, CL },	{ __, __, IG, FW, ES, CL } },
+	[ES] = { { XX, IG, XX, FW, ES, CL },	{ XX, XX, IG, FW, ES, CL } },
 
 	/* One FIN seen; which end sent it does not matter. A second FIN, which
 	 * may be the first again, waits for the last ACK. */
-	[FW] = { { __, IG, __, LA, CW, CL },	{ __, __, IG, LA, CW, CL } },
+	[FW] = { { XX, IG, XX, LA, CW, CL },	{ XX, XX, IG, LA, CW, CL } },
 
 	/* That FIN was followed by an ACK. */
-	[CW] = { { __, IG, __, LA, CW, CL },	{ __, __, IG, LA, CW, CL } },
+	[CW] = { { XX, IG, XX, LA, CW, CL },	{ XX, XX, IG, LA, CW, CL } },
 
 	/* Both FINs seen: this ACK is the last, unless it is a challenge. */
-	[LA] = { { __, IG, __, LA, TW, CL },	{ __, __, IG, LA, TW, CL } },
+	[LA] = { { XX, IG, XX, LA, TW, CL },	{ XX, XX, IG, LA, TW, CL } },
 
 	/* All seen. A SYN of either end opens a new connection (RFC 1122
 	 * 4.2.2.13), the rest is late. */
-	[TW] = { { __, SS, __, TW, TW, CL },	{ __, SS, IG, TW, TW, CL } },
+	[TW] = { { XX, SS, XX, TW, TW, CL },	{ XX, SS, IG, TW, TW, CL } },
 
 	/* Reset seen. The opener may try again, the rest is late. */
-	[CL] = { { __, SS, __, CL, CL, CL },	{ __, __, IG, CL, CL, CL } },
+	[CL] = { { XX, SS, XX, CL, CL, CL },	{ XX, XX, IG, CL, CL, CL } },
 
 	/* A SYN of each end seen: both now answer with SYN-ACK. */
-	[S2] = { { __, S2, SR, __, __, CL },	{ __, S2, SR, __, IG, CL } },
+	[S2] = { { XX, S2, SR, XX, XX, CL },	{ XX, S2, SR, XX, IG, CL } },
 };
 #undef NO
 #undef SS
@@ -185,7 +185,7 @@ static const uint8_t next_state[XCT_TCP_STATES][XCT_DIRS][KINDS] = {
 #undef TW
 #undef CL
 #undef S2
-#undef __
+#undef XX
 #undef IG
 /* clang-format on */
 
@@ -848,9 +848,7 @@ static enum xct_l4_verdict advance(const struct scene *s)
 		 * translation, for ever. */
 		if (s->seg.kind == KIND_SYN && s->from == XCT_TCP_SYN_SENT)
 			return XCT_L4_IGNORE;
-	} else if (s->to == XCT_TCP_ESTABLISHED &&
-		   (s->from == XCT_TCP_SYN_RECV ||
-		    s->from == XCT_TCP_ESTABLISHED)) {
+	} else if (s->to == XCT_TCP_ESTABLISHED) {
 		/* The handshake is complete, or what was picked up has been
 		 * answered. */
 		flow->status |= XCT_STATUS_ASSURED;
@@ -911,7 +909,6 @@ const struct xct_l4_ops xct_l4_tcp = {
 	.state_name = tcp_state_name,
 	.can_evict = is_closing,
 	.csum_off = CSUM_OFF,
-	.min_len = HEADER_MIN,
 	.csum_pseudo = true,
 	.has_ports = true,
 };

@@ -56,7 +56,6 @@ const struct xct_l4_ops xct_l4_udp = {
 	.update = udp_update,
 	.rewrite = xct_ports_rewrite,
 	.csum_off = CSUM_OFF,
-	.min_len = HEADER_LEN,
 	.csum_pseudo = true,
 	.csum_zero_none = true,
 	.has_ports = true,

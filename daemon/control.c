@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Serves xctctl over a unix stream socket.
+ *
+ * Theory of operation
+ *
+ * Each client has one request in work at most, and one output buffer. An event
+ * on its descriptor takes one step: send what is in the buffer; if it is empty
+ * go on with the request in work, or read the next one, until the buffer holds
+ * something; send again. Then the main loop has its turn, so a long dump, even
+ * to a client that reads as fast as it can, delays nothing else by more than
+ * one step. A client is polled for writing while it has work or output, for
+ * reading only when it has neither: it may send requests ahead, and they wait
+ * in its input buffer and then in the kernel's.
+ *
+ * All memory is the client's struct and the text of a JSON or TEXT answer,
+ * which is sent from where it is. Half-read or never-read answers are bounded
+ * in time: a client that reads nothing for CLIENT_TIMEOUT is dropped. That is
+ * looked at whenever some client does something, since then time passes too;
+ * without any there is nobody whose place it could take. Another client than
+ * the one whose event is handled may not be freed (the main loop may hold its
+ * next event already): it is shut down, and freed when it hears of that.
+ *
+ * Who could connect may read: that is for the socket's mode and group to say.
+ * Changes are for root and the user that xctd runs as.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <grp.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/control.h"
+#include "daemon/loop.h"
+
+#define CLIENTS_MAX    64
+#define CLIENT_TIMEOUT (60 * 1000) /* ms */
+#define WALK_RECORDS   1024	   /* looked at under one hold of the lock */
+#define WALK_CALLS     16	   /* in one step */
+#define BACKLOG	       16
+
+/* The end of an answer always fits behind a full frame. */
+#define FRAME_SIZE sizeof(struct xct_frame)
+#define END_SIZE   (FRAME_SIZE + sizeof(struct xct_frame_end))
+#define OUT_SIZE   (FRAME_SIZE + XCT_FRAME_MAX + END_SIZE)
+
+enum work { WORK_NONE, WORK_WALK, WORK_TEXT };
+
+struct client {
+	struct xct_poll poll; /* first: what epoll's data.ptr points to */
+	struct xct_control *ctl;
+	struct client *next;
+	uid_t uid;
+	bool is_eof;	/* it will send no more */
+	xct_msec alive; /* when it last could be read or written */
+
+	/* The request in work. */
+	enum work work;
+	struct xct_frame_end end; /* of its answer */
+
+	/* .. if it walks over the flows */
+	uint16_t type;
+	uint32_t cursor;
+	struct xct_flow_filter filter;
+
+	/* .. if its answer is a text, from malloc */
+	char *text;
+	size_t text_len, text_off;
+	uint16_t text_type;
+
+	size_t in_len;
+	size_t out_len, out_off;
+	uint8_t in[FRAME_SIZE + XCT_REQUEST_MAX];
+	uint8_t out[OUT_SIZE];
+};
+
+struct xct_control {
+	struct xct_poll poll; /* of the listening socket */
+	int epoll_fd;
+	struct xct_control_ops ops;
+	struct client *clients;
+	unsigned int n_clients;
+};
+
+static xct_msec now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (xct_msec)ts.tv_sec * 1000 + (xct_msec)ts.tv_nsec / 1000000;
+}
+
+/* ----------------------------------------------------------------- output */
+
+static void put_header(uint8_t *at, uint16_t type, size_t len)
+{
+	const struct xct_frame frame = { .magic = XCT_FRAME_MAGIC,
+					 .len = (uint32_t)len,
+					 .type = type };
+
+	memcpy(at, &frame, sizeof(frame));
+}
+
+/* Close the answer: nothing of the request is left after this. */
+static void put_end(struct client *c)
+{
+	assert(c->out_len + END_SIZE <= OUT_SIZE);
+	put_header(c->out + c->out_len, XCT_RSP_END, sizeof(c->end));
+	memcpy(c->out + c->out_len + FRAME_SIZE, &c->end, sizeof(c->end));
+	c->out_len += END_SIZE;
+	free(c->text);
+	c->text = NULL;
+	c->work = WORK_NONE;
+}
+
+/* Send what is there. False if the client is gone. */
+static bool send_output(struct client *c)
+{
+	while (c->out_off < c->out_len) {
+		ssize_t n = send(c->poll.fd, c->out + c->out_off,
+				 c->out_len - c->out_off,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN;
+		c->out_off += (size_t)n;
+	}
+	c->out_off = c->out_len = 0;
+	return true;
+}
+
+/* ------------------------------------------------------ requests: the walks */
+
+/* A flow that was found. The buffer has room for it: only with room for
+ * another one the walk goes on. */
+static bool put_flow(void *arg, const struct xct_flow_info *info)
+{
+	struct client *c = arg;
+
+	c->end.count++;
+	if (c->type == XCT_REQ_FLUSH)
+		return true;
+	memcpy(c->out + c->out_len, info, sizeof(*info));
+	c->out_len += sizeof(*info);
+	return c->out_len + sizeof(*info) + END_SIZE <= OUT_SIZE;
+}
+
+/* One step of a dump: a frame of flows, perhaps the last. */
+static void work_walk(struct client *c)
+{
+	const struct xct_control_ops *ops = &c->ctl->ops;
+	bool is_delete = c->type != XCT_REQ_LIST;
+	bool has_more = true;
+
+	c->out_len = FRAME_SIZE;
+	for (int i = 0; i < WALK_CALLS && has_more; i++) {
+		if (c->out_len >= OUT_SIZE / 2)
+			break;
+		has_more = ops->walk(ops->ctx, &c->cursor, &c->filter,
+				     WALK_RECORDS, is_delete, put_flow, c);
+	}
+	if (c->out_len > FRAME_SIZE)
+		put_header(c->out, XCT_RSP_FLOWS, c->out_len - FRAME_SIZE);
+	else
+		c->out_len = 0;
+	if (!has_more)
+		put_end(c);
+}
+
+/* ------------------------------------------------------ requests: the texts */
+
+/* One step of an answer that is text: one frame of it. */
+static void work_text(struct client *c)
+{
+	size_t len = c->text_len - c->text_off;
+
+	if (len > XCT_FRAME_MAX)
+		len = XCT_FRAME_MAX;
+	if (len > 0) {
+		put_header(c->out, c->text_type, len);
+		memcpy(c->out + FRAME_SIZE, c->text + c->text_off, len);
+		c->out_len = FRAME_SIZE + len;
+		c->text_off += len;
+	}
+	if (c->text_off == c->text_len)
+		put_end(c);
+}
+
+/* Answer with @text, from malloc; NULL: there was no memory for it. */
+static void answer(struct client *c, uint16_t type, char *text,
+		   enum xct_end_status status)
+{
+	if (!text && status == XCT_END_OK)
+		status = XCT_END_FAILED;
+	c->work = WORK_TEXT;
+	c->text = text;
+	c->text_len = text ? strlen(text) : 0;
+	c->text_off = 0;
+	c->text_type = type;
+	c->end.status = (uint32_t)status;
+}
+
+static void deny(struct client *c)
+{
+	char *text = NULL;
+
+	if (asprintf(&text,
+		     "only root, or the user that xctd runs as (uid %u), may "
+		     "change anything; this is uid %u\n",
+		     (unsigned int)geteuid(), (unsigned int)c->uid) < 0)
+		text = NULL;
+	answer(c, XCT_RSP_TEXT, text, XCT_END_DENIED);
+}
+
+static void reload(struct client *c)
+{
+	const struct xct_control_ops *ops = &c->ctl->ops;
+	char *text = NULL;
+	bool is_new = ops->reload(ops->ctx, &text);
+
+	answer(c, XCT_RSP_TEXT, text ? text : strdup(""),
+	       is_new ? XCT_END_OK : XCT_END_CONFIG);
+}
+
+/* --------------------------------------------------------------- requests */
+
+static bool is_change(uint16_t type)
+{
+	return type == XCT_REQ_DELETE || type == XCT_REQ_FLUSH ||
+	       type == XCT_REQ_RELOAD;
+}
+
+static bool may_change(const struct client *c)
+{
+	return c->uid == 0 || c->uid == geteuid();
+}
+
+/* Start to work on a request whose frame is right. */
+static void start(struct client *c, const struct xct_frame *frame,
+		  const uint8_t *payload)
+{
+	const struct xct_control_ops *ops = &c->ctl->ops;
+	bool has_filter =
+		frame->type == XCT_REQ_LIST || frame->type == XCT_REQ_DELETE;
+
+	c->end = (struct xct_frame_end){ .status = XCT_END_OK };
+	if (frame->len != (has_filter ? sizeof(c->filter) : 0)) {
+		c->end.status = XCT_END_BAD_REQUEST;
+		put_end(c);
+		return;
+	}
+	if (is_change(frame->type) && !may_change(c)) {
+		deny(c);
+		return;
+	}
+	switch (frame->type) {
+	case XCT_REQ_LIST:
+	case XCT_REQ_DELETE:
+	case XCT_REQ_FLUSH:
+		c->work = WORK_WALK;
+		c->type = frame->type;
+		c->cursor = 0;
+		memset(&c->filter, 0, sizeof(c->filter));
+		memcpy(&c->filter, payload, frame->len);
+		break;
+	case XCT_REQ_COUNT:
+		c->end.count = ops->count(ops->ctx);
+		put_end(c);
+		break;
+	case XCT_REQ_STATS:
+		answer(c, XCT_RSP_JSON, ops->stats(ops->ctx), XCT_END_OK);
+		break;
+	case XCT_REQ_RULES:
+		answer(c, XCT_RSP_JSON, ops->rules(ops->ctx), XCT_END_OK);
+		break;
+	case XCT_REQ_STATUS:
+		answer(c, XCT_RSP_JSON, ops->status(ops->ctx), XCT_END_OK);
+		break;
+	case XCT_REQ_HOOKS:
+		answer(c, XCT_RSP_TEXT, ops->hooks(ops->ctx), XCT_END_OK);
+		break;
+	case XCT_REQ_RELOAD:
+		reload(c);
+		break;
+	}
+}
+
+/* Read more of a request. False if the client is gone. */
+static bool receive(struct client *c)
+{
+	ssize_t n = recv(c->poll.fd, c->in + c->in_len,
+			 sizeof(c->in) - c->in_len, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	c->is_eof = n == 0;
+	c->in_len += (size_t)n;
+	return true;
+}
+
+enum input { INPUT_PARTIAL, INPUT_WHOLE, INPUT_GARBAGE };
+
+/* What the input buffer starts with; @frame is its header. */
+static enum input look_at_input(const struct client *c, struct xct_frame *frame)
+{
+	if (c->in_len < FRAME_SIZE)
+		return INPUT_PARTIAL;
+	memcpy(frame, c->in, FRAME_SIZE);
+	if (frame->magic != XCT_FRAME_MAGIC || frame->flags != 0 ||
+	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_RELOAD ||
+	    frame->len > XCT_REQUEST_MAX)
+		return INPUT_GARBAGE;
+	return c->in_len < FRAME_SIZE + frame->len ? INPUT_PARTIAL
+						   : INPUT_WHOLE;
+}
+
+/* Take the next request, if it is there. False for garbage, or if there will
+ * be none. */
+static bool next_request(struct client *c)
+{
+	struct xct_frame frame;
+	enum input input = look_at_input(c, &frame);
+	size_t len;
+
+	if (input == INPUT_PARTIAL) {
+		if (c->is_eof || !receive(c))
+			return false;
+		input = look_at_input(c, &frame);
+	}
+	if (input == INPUT_PARTIAL)
+		return !c->is_eof;
+	if (input == INPUT_GARBAGE)
+		return false;
+	start(c, &frame, c->in + FRAME_SIZE);
+	len = FRAME_SIZE + frame.len;
+	memmove(c->in, c->in + len, c->in_len - len);
+	c->in_len -= len;
+	return true;
+}
+
+/* ---------------------------------------------------------------- clients */
+
+static void client_free(struct client *c)
+{
+	struct client **link = &c->ctl->clients;
+
+	while (*link != c)
+		link = &(*link)->next;
+	*link = c->next;
+	c->ctl->n_clients--;
+	close(c->poll.fd); /* also ends epoll's interest */
+	free(c->text);
+	free(c);
+}
+
+/* Has it an answer to get? */
+static bool is_busy(const struct client *c)
+{
+	return c->work != WORK_NONE || c->out_len > 0;
+}
+
+/* Shut down clients that take no answers. If no place is left, also those that
+ * ask for none. True if there was one. */
+static bool drop_stuck(struct xct_control *ctl)
+{
+	bool is_full = ctl->n_clients >= CLIENTS_MAX;
+	xct_msec now = now_ms();
+	bool has_dropped = false;
+
+	for (struct client *c = ctl->clients; c; c = c->next) {
+		if (now - c->alive < CLIENT_TIMEOUT || !(is_busy(c) || is_full))
+			continue;
+		shutdown(c->poll.fd, SHUT_RDWR);
+		has_dropped = true;
+	}
+	return has_dropped;
+}
+
+/* Ask epoll for what the client needs next. */
+static bool client_arm(struct client *c)
+{
+	struct epoll_event ev = { .data.ptr = &c->poll };
+	struct xct_frame frame;
+
+	if (!is_busy(c) && look_at_input(c, &frame) == INPUT_PARTIAL &&
+	    !c->is_eof)
+		ev.events = EPOLLIN;
+	else
+		ev.events = EPOLLOUT;
+	return epoll_ctl(c->ctl->epoll_fd, EPOLL_CTL_MOD, c->poll.fd, &ev) == 0;
+}
+
+/* One step. False if the client is to be ended. */
+static bool client_step(struct client *c)
+{
+	if (!send_output(c))
+		return false;
+	if (c->out_len == 0) {
+		if (c->work == WORK_NONE && !next_request(c))
+			return false;
+		if (c->work == WORK_WALK)
+			work_walk(c);
+		else if (c->work == WORK_TEXT)
+			work_text(c);
+		if (!send_output(c))
+			return false;
+	}
+	return client_arm(c);
+}
+
+static void client_ready(struct xct_poll *poll, uint32_t events)
+{
+	struct client *c = (struct client *)poll;
+
+	(void)events; /* errors show in the next read or write */
+	c->alive = now_ms();
+	drop_stuck(c->ctl);
+	if (!client_step(c))
+		client_free(c);
+}
+
+/* Takes @fd over. */
+static void client_new(struct xct_control *ctl, int fd)
+{
+	struct client *c = malloc(sizeof(*c));
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		goto err;
+	/* The buffers need no zeros, and should take no memory unused. */
+	memset(c, 0, offsetof(struct client, in));
+	c->poll = (struct xct_poll){ .fd = fd, .ready = client_ready };
+	c->ctl = ctl;
+	c->uid = cred.uid;
+	c->alive = now_ms();
+	ev.data.ptr = &c->poll;
+	if (epoll_ctl(ctl->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+		goto err;
+	c->next = ctl->clients;
+	ctl->clients = c;
+	ctl->n_clients++;
+	return;
+err:
+	free(c);
+	close(fd);
+}
+
+static void listener_ready(struct xct_poll *poll, uint32_t events)
+{
+	struct xct_control *ctl = (struct xct_control *)poll;
+	int fd;
+
+	(void)events;
+	/* A place that gets free serves who still waits: later, then. */
+	if (drop_stuck(ctl) && ctl->n_clients >= CLIENTS_MAX)
+		return;
+	fd = accept4(poll->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return; /* it went away again */
+	if (ctl->n_clients >= CLIENTS_MAX)
+		close(fd);
+	else
+		client_new(ctl, fd);
+}
+
+struct xct_control *xct_control_new(int epoll_fd, int listen_fd,
+				    const struct xct_control_ops *ops)
+{
+	struct xct_control *ctl = calloc(1, sizeof(*ctl));
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	if (!ctl)
+		return NULL;
+	ctl->poll =
+		(struct xct_poll){ .fd = listen_fd, .ready = listener_ready };
+	ctl->epoll_fd = epoll_fd;
+	ctl->ops = *ops;
+	ev.data.ptr = &ctl->poll;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &ev) < 0) {
+		free(ctl);
+		return NULL;
+	}
+	return ctl;
+}
+
+void xct_control_free(struct xct_control *ctl)
+{
+	if (!ctl)
+		return;
+	while (ctl->clients)
+		client_free(ctl->clients);
+	/* Fails if the caller has closed it: then it is out already. */
+	(void)epoll_ctl(ctl->epoll_fd, EPOLL_CTL_DEL, ctl->poll.fd, NULL);
+	free(ctl);
+}
+
+/* -------------------------------------------------------- making the socket */
+
+/* Does nobody listen at @sun? 0: there is nothing, or a dead socket. */
+static int check_dead(const struct sockaddr_un *sun)
+{
+	struct stat st;
+	int fd, err;
+
+	if (lstat(sun->sun_path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -ENOTSOCK;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0
+		      ? EADDRINUSE
+		      : errno;
+	close(fd);
+	if (err == ECONNREFUSED || err == ENOENT)
+		return 0;
+	return err == EAGAIN ? -EADDRINUSE : -err; /* EAGAIN: it is busy */
+}
+
+/* Bind, own and listen; removes a dead socket. The mode given to the socket
+ * before it is bound is that of the file: it is never wider than in the end.
+ * Two xctd that start in one instant may both see a dead socket; the packet
+ * queue, which only one of them can have, tells them apart. */
+static int bind_at(int fd, const struct sockaddr_un *sun, const char *group)
+{
+	const struct group *gr = group[0] ? getgrnam(group) : NULL;
+	int err = check_dead(sun);
+
+	if (err)
+		return err;
+	if (unlink(sun->sun_path) < 0 && errno != ENOENT)
+		return -errno;
+	if (fchmod(fd, 0600) < 0 ||
+	    bind(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0)
+		return -errno;
+	if ((gr && chown(sun->sun_path, (uid_t)-1, gr->gr_gid) < 0) ||
+	    chmod(sun->sun_path, 0660) < 0 || listen(fd, BACKLOG) < 0) {
+		err = -errno;
+		unlink(sun->sun_path);
+	}
+	return err;
+}
+
+int xct_control_listen(const char *path, const char *group)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	char parent[sizeof(sun.sun_path)];
+	int fd, err;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(sun.sun_path, path);
+	strcpy(parent, path);
+	if (mkdir(dirname(parent), 0755) < 0 && errno != EEXIST)
+		return -errno;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = bind_at(fd, &sun, group);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}

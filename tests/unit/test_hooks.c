@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the hooks planner writes for iptables-restore. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <cmocka.h>
+
+#include "daemon/hooks.h"
+
+/* A policy built by hand: tests fill rules and what they refer to. */
+struct world {
+	struct xct_config config;
+	struct xct_rule rules[4];
+	char patterns[80][XCT_IFNAMSIZ];
+	struct xct_addr_range ranges[80];
+	struct xct_port_range ports[40];
+	struct xct_byteset protos;
+	struct xct_ifset ifset;
+	struct xct_addrset addrset;
+	struct xct_portset portset;
+};
+
+static void range(struct xct_addr_range *r, const char *text)
+{
+	assert_true(xct_range_parse(text, r));
+}
+
+static struct xct_rule *add_rule(struct world *w, enum xct_action action)
+{
+	struct xct_ruleset *rs = &w->config.ruleset;
+	bool is_snat = action == XCT_ACT_SNAT || action == XCT_ACT_MASQUERADE;
+	struct xct_rule *rule = &w->rules[is_snat ? rs->n_snat : rs->n_dnat];
+
+	/* A test has either kind, not both. */
+	if (is_snat) {
+		rs->snat = w->rules;
+		rs->n_snat++;
+	} else {
+		rs->dnat = w->rules;
+		rs->n_dnat++;
+	}
+	memset(rule, 0, sizeof(*rule));
+	rule->action = (uint8_t)action;
+	rule->match.in = rule->match.out = XCT_ANY;
+	rule->match.src = rule->match.dst = XCT_ANY;
+	rule->match.sport = rule->match.dport = XCT_ANY;
+	rule->match.proto = rule->match.icmp = XCT_ANY;
+	return rule;
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct xct_ruleset *rs;
+
+	if (!w)
+		return -1;
+	rs = &w->config.ruleset;
+	w->config.settings.mark_mask = 0x30000000;
+	w->config.settings.queue_first = 7;
+	w->ifset.patterns = (const char(*)[XCT_IFNAMSIZ])w->patterns;
+	w->addrset.ranges = w->ranges;
+	w->portset.ranges = w->ports;
+	rs->ifsets = &w->ifset;
+	rs->addrsets = &w->addrset;
+	rs->portsets = &w->portset;
+	rs->protosets = &w->protos;
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	free(*state);
+	return 0;
+}
+
+static char *render(const struct world *w, int af)
+{
+	char *text = xct_hooks_render(NULL, &w->config, 1, (uint8_t)af);
+
+	assert_non_null(text);
+	return text;
+}
+
+/* How many lines of @text are rules of @chain. */
+static unsigned int rules_in(const char *text, const char *chain)
+{
+	unsigned int n = 0;
+	char want[32];
+
+	snprintf(want, sizeof(want), "-A %s ", chain);
+	for (; (text = strstr(text, want)); text++)
+		n++;
+	return n;
+}
+
+/* Rules of XCT-PRE that every plan has: loopback, local, defragmentation. */
+#define FIXED	    3
+#define ICMP_ERRORS 5 /* IPv4 types */
+
+static void assert_has(const char *text, const char *line)
+{
+	const char *at = strstr(text, line);
+
+	if (!at || at[strlen(line)] != '\n' || (at > text && at[-1] != '\n'))
+		fail_msg("no line \"%s\" in:\n%s", line, text);
+}
+
+static void plain_policy_queues_only_local_destinations_early(void **state)
+{
+	struct world *w = *state;
+	static const char want[] =
+		"*raw\n"
+		":XCT-RAW - [0:0]\n"
+		"-A XCT-RAW -j CT --notrack\n"
+		"-A PREROUTING -j XCT-RAW\n"
+		"-A OUTPUT -j XCT-RAW\n"
+		"COMMIT\n"
+		"*mangle\n"
+		":XCT-PRE - [0:0]\n"
+		":XCT-IN - [0:0]\n"
+		":XCT-OUT - [0:0]\n"
+		":XCT-POST - [0:0]\n"
+		":XCT-DONE - [0:0]\n"
+		"-A XCT-PRE -i lo -j RETURN\n"
+		"-A XCT-PRE -m addrtype --dst-type LOCAL "
+		"-j NFQUEUE --queue-num 7\n"
+		"-A XCT-PRE -m mark --mark 0x20000000/0x30000000 -m socket "
+		"-j RETURN\n"
+		"-A XCT-IN -i lo -j RETURN\n"
+		"-A XCT-IN -m mark --mark 0x20000000/0x30000000 -g XCT-DONE\n"
+		"-A XCT-IN -j NFQUEUE --queue-num 7\n"
+		"-A XCT-POST -m mark --mark 0x20000000/0x30000000 "
+		"-g XCT-DONE\n"
+		"-A XCT-POST -j NFQUEUE --queue-num 7\n"
+		"-A XCT-DONE -j MARK --set-xmark 0x0/0x30000000\n"
+		"-A PREROUTING -j XCT-PRE\n"
+		"-A INPUT -j XCT-IN\n"
+		"-A OUTPUT -j XCT-OUT\n"
+		"-A POSTROUTING -j XCT-POST\n"
+		"COMMIT\n";
+	char *text;
+
+	add_rule(w, XCT_ACT_MASQUERADE);
+	text = render(w, AF_INET);
+	assert_string_equal(text, want);
+	free(text);
+	text = render(w, AF_INET6);
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void workers_share_by_balance_and_failing_open_bypasses(void **state)
+{
+	struct world *w = *state;
+	char *text;
+
+	w->config.settings.fail_open = true;
+	w->config.settings.mark_mask = 0x6;
+	text = xct_hooks_render(NULL, &w->config, 4, AF_INET);
+	assert_non_null(text);
+	assert_has(text, "-A XCT-POST -j NFQUEUE --queue-balance 7:10 "
+			 "--queue-bypass");
+	assert_has(text, "-A XCT-IN -m mark --mark 0x4/0x6 -g XCT-DONE");
+	assert_has(text, "-A XCT-DONE -j MARK --set-xmark 0x0/0x6");
+	free(text);
+}
+
+static void snat_addresses_are_queued_early_in_their_family(void **state)
+{
+	struct world *w = *state;
+	char *text;
+
+	range(&add_rule(w, XCT_ACT_SNAT)->nat.addr, "203.0.113.7");
+	range(&add_rule(w, XCT_ACT_SNAT)->nat.addr, "203.0.113.8-203.0.113.20");
+	range(&add_rule(w, XCT_ACT_SNAT)->nat.addr, "2001:db8::5");
+	range(&add_rule(w, XCT_ACT_SNAT)->nat.addr, "203.0.113.7");
+
+	text = render(w, AF_INET);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2);
+	assert_has(text, "-A XCT-PRE -d 203.0.113.7 -j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -m iprange --dst-range "
+			 "203.0.113.8-203.0.113.20 -j NFQUEUE --queue-num 7");
+	free(text);
+	text = render(w, AF_INET6);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 1);
+	assert_has(text, "-A XCT-PRE -d 2001:db8::5 -j NFQUEUE --queue-num 7");
+	free(text);
+}
+
+static void dnat_conditions_are_combined(void **state)
+{
+	struct world *w = *state;
+	struct xct_rule *rule = add_rule(w, XCT_ACT_DNAT);
+	char *text;
+
+	strcpy(w->patterns[0], "eth0");
+	strcpy(w->patterns[1], "vlan*");
+	w->ifset.n = 2;
+	range(&w->ranges[0], "192.0.2.1");
+	range(&w->ranges[1], "2001:db8::/64");
+	w->addrset.n = 2;
+	w->ports[0] = (struct xct_port_range){ 80, 80 };
+	w->ports[1] = (struct xct_port_range){ 8000, 8080 };
+	w->portset.n = 2;
+	xct_byteset_add(&w->protos, IPPROTO_TCP);
+	rule->match.in = rule->match.dst = rule->match.dport = 0;
+	rule->match.proto = 0;
+
+	text = render(w, AF_INET);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2 + ICMP_ERRORS);
+	assert_has(text, "-A XCT-PRE -i eth0 -d 192.0.2.1 -p 6 -m multiport "
+			 "--dports 80,8000:8080 -j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -i vlan+ -d 192.0.2.1 -p 6 -m multiport "
+			 "--dports 80,8000:8080 -j NFQUEUE --queue-num 7");
+	assert_has(text,
+		   "-A XCT-PRE -p icmp --icmp-type 3 -j NFQUEUE --queue-num 7");
+	free(text);
+
+	text = render(w, AF_INET6);
+	assert_has(text, "-A XCT-PRE -i eth0 -m iprange --dst-range "
+			 "2001:db8::-2001:db8::ffff:ffff:ffff:ffff -p 6 "
+			 "-m multiport --dports 80,8000:8080 "
+			 "-j NFQUEUE --queue-num 7");
+	assert_has(
+		text,
+		"-A XCT-PRE -p ipv6-icmp --icmpv6-type 2 -j NFQUEUE --queue-num 7");
+	free(text);
+
+	/* The new destination says the family too. */
+	range(&rule->nat.addr, "10.0.0.10");
+	text = render(w, AF_INET6);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	free(text);
+}
+
+static void conditions_that_cannot_be_told_are_left_out(void **state)
+{
+	struct world *w = *state;
+	struct xct_rule *rule = add_rule(w, XCT_ACT_REDIRECT);
+	char *text;
+
+	/* Ports of a protocol multiport does not know, an interface "*". */
+	strcpy(w->patterns[0], "eth0");
+	strcpy(w->patterns[1], "*");
+	w->ifset.n = 2;
+	w->ports[0] = (struct xct_port_range){ 5, 5 };
+	w->portset.n = 1;
+	xct_byteset_add(&w->protos, 47);
+	rule->match.in = rule->match.dport = rule->match.proto = 0;
+	text = render(w, AF_INET);
+	assert_has(text, "-A XCT-PRE -p 47 -j NFQUEUE --queue-num 7");
+	free(text);
+	rule->match.proto = XCT_ANY;
+	text = render(w, AF_INET);
+	assert_has(text, "-A XCT-PRE -j NFQUEUE --queue-num 7");
+	free(text);
+}
+
+static void many_ports_are_split_as_multiport_demands(void **state)
+{
+	struct world *w = *state;
+	struct xct_rule *rule = add_rule(w, XCT_ACT_DNAT);
+	char *text;
+
+	/* 14 single ports, then ranges: the first does not fit any more. */
+	for (uint16_t i = 0; i < 14; i++)
+		w->ports[i] = (struct xct_port_range){ 100, 100 };
+	w->ports[14] = (struct xct_port_range){ 200, 201 };
+	w->ports[15] = (struct xct_port_range){ 65534, 65535 };
+	w->portset.n = 16;
+	xct_byteset_add(&w->protos, IPPROTO_UDP);
+	rule->match.dport = rule->match.proto = 0;
+	text = render(w, AF_INET);
+	assert_has(text, "-A XCT-PRE -p 17 -m multiport --dports 100,100,100,"
+			 "100,100,100,100,100,100,100,100,100,100,100 "
+			 "-j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -p 17 -m multiport --dports "
+			 "200:201,65534:65535 -j NFQUEUE --queue-num 7");
+	free(text);
+}
+
+static void too_many_combinations_become_wider(void **state)
+{
+	struct world *w = *state;
+	struct xct_rule *rule = add_rule(w, XCT_ACT_DNAT);
+	char *text;
+
+	for (int i = 0; i < 2; i++)
+		snprintf(w->patterns[i], XCT_IFNAMSIZ, "if%d", i);
+	w->ifset.n = 2;
+	for (int i = 0; i < 33; i++) {
+		char s[32];
+
+		snprintf(s, sizeof(s), "192.0.2.%d", 2 * i);
+		range(&w->ranges[i], s);
+	}
+	w->addrset.n = 32;
+	rule->match.in = rule->match.dst = 0;
+	text = render(w, AF_INET);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 64 + ICMP_ERRORS);
+	free(text);
+
+	w->addrset.n = 33;
+	text = render(w, AF_INET);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2 + ICMP_ERRORS);
+	assert_has(text, "-A XCT-PRE -i if0 -j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -i if1 -j NFQUEUE --queue-num 7");
+	free(text);
+}
+
+static void rules_for_own_connections_queue_output(void **state)
+{
+	struct world *w = *state;
+	struct xct_rule *rule;
+	char *text;
+
+	add_rule(w, XCT_ACT_EXEMPT);
+	text = render(w, AF_INET);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_int_equal(rules_in(text, "XCT-OUT"), 0);
+	free(text);
+
+	rule = add_rule(w, XCT_ACT_DNAT);
+	rule->is_local = true;
+	rule->match.family = AF_INET;
+	text = render(w, AF_INET);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_has(text, "-A XCT-OUT -m mark --mark 0x20000000/0x30000000 "
+			 "-j RETURN");
+	assert_has(text, "-A XCT-OUT -j NFQUEUE --queue-num 7");
+	free(text);
+	text = render(w, AF_INET6);
+	assert_int_equal(rules_in(text, "XCT-OUT"), 0);
+	free(text);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(plain_policy_queues_only_local_destinations_early),
+		TEST(workers_share_by_balance_and_failing_open_bypasses),
+		TEST(snat_addresses_are_queued_early_in_their_family),
+		TEST(dnat_conditions_are_combined),
+		TEST(conditions_that_cannot_be_told_are_left_out),
+		TEST(many_ports_are_split_as_multiport_demands),
+		TEST(too_many_combinations_become_wider),
+		TEST(rules_for_own_connections_queue_output),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
