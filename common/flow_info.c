@@ -114,23 +114,29 @@ static bool match_nat(const struct xct_flow_filter *f,
 	const uint32_t nat_fields = XCT_FILTER_SRC_NAT | XCT_FILTER_DST_NAT |
 				    XCT_FILTER_ANY_NAT | XCT_FILTER_SRC_NAT_IP |
 				    XCT_FILTER_DST_NAT_IP;
+	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 	const struct xct_tuple *reply = &info->tuple[XCT_DIR_REPLY];
-	bool is_src, is_dst;
+	bool is_src, is_dst, is_src_ip, is_dst_ip;
 
 	if (!(f->fields & nat_fields))
 		return true;
 	is_src = xct_flow_info_is_src_nat(info);
 	is_dst = xct_flow_info_is_dst_nat(info);
+	/* An address is asked for: a changed port alone does not count. */
+	is_src_ip = !xct_addr_equal(&orig->src, &reply->dst) &&
+		    xct_range_contains(&f->nat_src, reply->family, &reply->dst);
+	is_dst_ip = !xct_addr_equal(&orig->dst, &reply->src) &&
+		    xct_range_contains(&f->nat_dst, reply->family, &reply->src);
 
-	return holds(f, XCT_FILTER_SRC_NAT, is_src) &&
-	       holds(f, XCT_FILTER_DST_NAT, is_dst) &&
-	       holds(f, XCT_FILTER_ANY_NAT, is_src || is_dst) &&
-	       holds(f, XCT_FILTER_SRC_NAT_IP,
-		     is_src && xct_range_contains(&f->nat_src, reply->family,
-						  &reply->dst)) &&
-	       holds(f, XCT_FILTER_DST_NAT_IP,
-		     is_dst && xct_range_contains(&f->nat_dst, reply->family,
-						  &reply->src));
+	if (!(f->fields & XCT_FILTER_ANY_NAT))
+		return holds(f, XCT_FILTER_SRC_NAT, is_src) &&
+		       holds(f, XCT_FILTER_DST_NAT, is_dst) &&
+		       holds(f, XCT_FILTER_SRC_NAT_IP, is_src_ip) &&
+		       holds(f, XCT_FILTER_DST_NAT_IP, is_dst_ip);
+	if (!(f->fields & (XCT_FILTER_SRC_NAT_IP | XCT_FILTER_DST_NAT_IP)))
+		return is_src || is_dst;
+	return (f->fields & XCT_FILTER_SRC_NAT_IP && is_src_ip) ||
+	       (f->fields & XCT_FILTER_DST_NAT_IP && is_dst_ip);
 }
 
 /* Only TCP flows have a state worth a name. */

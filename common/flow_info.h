@@ -57,7 +57,7 @@ enum xct_filter_field {
 	XCT_FILTER_MARK = 1 << 13,	 /* (mark & mark_mask) == .mark */
 	XCT_FILTER_SRC_NAT = 1 << 14,	 /* source translated */
 	XCT_FILTER_DST_NAT = 1 << 15,	 /* destination translated */
-	XCT_FILTER_ANY_NAT = 1 << 16,	 /* either */
+	XCT_FILTER_ANY_NAT = 1 << 16,	 /* either; of the next two as well */
 	XCT_FILTER_SRC_NAT_IP = 1 << 17, /* .. to .nat_src (reply dst) */
 	XCT_FILTER_DST_NAT_IP = 1 << 18, /* .. to .nat_dst (reply src) */
 	XCT_FILTER_ICMP_TYPE = 1 << 19,

@@ -15,6 +15,7 @@
 
 #include "daemon/engine/csum.h"
 #include "daemon/engine/edit.h"
+#include "daemon/engine/l4.h"
 
 static uint8_t *addr_at(const struct xct_pkt *pkt, enum xct_half half)
 {

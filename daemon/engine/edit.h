@@ -5,7 +5,6 @@
 #ifndef XCT_ENGINE_EDIT_H
 #define XCT_ENGINE_EDIT_H
 
-#include "daemon/engine/engine.h"
 #include "daemon/engine/pkt.h"
 
 /* Which half of a packet is rewritten. */

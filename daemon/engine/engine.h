@@ -15,32 +15,6 @@
 #include "daemon/engine/l4.h"
 #include "daemon/engine/rule.h"
 
-/* Where a packet was met, numbered as enum nf_inet_hooks. */
-enum xct_hook {
-	XCT_HOOK_PREROUTING = 0,  /* early: translates the destination */
-	XCT_HOOK_INPUT = 1,	  /* late: filters, translates the source */
-	XCT_HOOK_OUTPUT = 3,	  /* early */
-	XCT_HOOK_POSTROUTING = 4, /* late */
-};
-
-/* What two bits of the packet mark tell a later hook. */
-enum xct_stage {
-	XCT_STAGE_FRESH = 0,   /* not met yet, or met without effect */
-	XCT_STAGE_ROUTED = 1,  /* destination translated, source still to do */
-	XCT_STAGE_DONE = 2,    /* nothing left to do */
-	XCT_STAGE_INVALID = 3, /* met, and fits no connection */
-};
-
-struct xct_meta {
-	uint32_t in_if;	      /* interface index, 0: none */
-	uint32_t out_if;      /* 0: none, or not known yet */
-	uint8_t hook;	      /* enum xct_hook */
-	uint8_t stage;	      /* enum xct_stage, from the packet's mark */
-	bool csum_partial;    /* the checksum is not filled in yet */
-	bool csum_unverified; /* nobody has verified it */
-	bool is_gso;	      /* will be segmented by the kernel */
-};
-
 enum xct_verdict { XCT_VERDICT_ACCEPT, XCT_VERDICT_DROP };
 
 #define XCT_REPLY_MAX 1280 /* IPv6 minimum MTU: no ICMP error is longer */

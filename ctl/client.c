@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Requests over the control socket. An answer of any length passes through one
+ * buffer, frame by frame.
+ */
+#include "ctl/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int xct_client_open(struct xct_client *client, const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int ret;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+
+	client->payload = malloc(XCT_FRAME_MAX);
+	if (!client->payload)
+		return -ENOMEM;
+	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (client->fd < 0) {
+		ret = -errno;
+		goto err_payload;
+	}
+	if (connect(client->fd, (const struct sockaddr *)&addr, sizeof(addr))) {
+		ret = -errno;
+		goto err_fd;
+	}
+	return 0;
+
+err_fd:
+	(void)close(client->fd); /* nothing was written */
+err_payload:
+	free(client->payload);
+	return ret;
+}
+
+void xct_client_close(struct xct_client *client)
+{
+	(void)close(client->fd); /* every answer was read or given up */
+	free(client->payload);
+}
+
+static int send_all(int fd, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	ssize_t n;
+
+	while (len) {
+		n = send(fd, p, len, MSG_NOSIGNAL);
+		if (n >= 0) {
+			p += n;
+			len -= (size_t)n;
+		} else if (errno == EPIPE) {
+			return -ECONNRESET;
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static int recv_all(int fd, void *data, size_t len)
+{
+	uint8_t *p = data;
+	ssize_t n;
+
+	while (len) {
+		n = recv(fd, p, len, MSG_WAITALL);
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		} else if (n == 0) {
+			return -ECONNRESET;
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static int recv_frame(struct xct_client *client, struct xct_frame *frame)
+{
+	int ret = recv_all(client->fd, frame, sizeof(*frame));
+
+	if (ret)
+		return ret;
+	if (frame->magic != XCT_FRAME_MAGIC || frame->len > XCT_FRAME_MAX)
+		return -EPROTO;
+	return recv_all(client->fd, client->payload, frame->len);
+}
+
+static bool is_data(const struct xct_frame *frame)
+{
+	switch (frame->type) {
+	case XCT_RSP_FLOWS:
+		return frame->len % sizeof(struct xct_flow_info) == 0;
+	case XCT_RSP_JSON:
+	case XCT_RSP_TEXT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int xct_client_request(struct xct_client *client, uint16_t type,
+		       const void *payload, uint32_t len, xct_client_fn fn,
+		       void *ctx, struct xct_frame_end *end)
+{
+	struct xct_frame frame = {
+		.magic = XCT_FRAME_MAGIC,
+		.len = len,
+		.type = type,
+	};
+	int ret;
+
+	ret = send_all(client->fd, &frame, sizeof(frame));
+	if (!ret)
+		ret = send_all(client->fd, payload, len);
+	/* A closed connection may still hold the reason: read on. */
+	if (ret && ret != -ECONNRESET)
+		return ret;
+
+	for (;;) {
+		ret = recv_frame(client, &frame);
+		if (ret)
+			return ret;
+		if (frame.type == XCT_RSP_END)
+			break;
+		if (!is_data(&frame))
+			return -EPROTO;
+		if (!fn(ctx, frame.type, client->payload, frame.len))
+			return -ECANCELED;
+	}
+	if (frame.len != sizeof(*end))
+		return -EPROTO;
+	memcpy(end, client->payload, sizeof(*end));
+	return 0;
+}

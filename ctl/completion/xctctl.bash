@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# bash completion for xctctl(8)
+
+_xctctl() {
+	local cur prev word command='' i
+	local commands='list get count delete flush stats rules check reload
+		hooks status version help'
+	local filters='--src --dst --reply-src --reply-dst --proto --family
+		--status --mark --src-nat --dst-nat --any-nat --output --zone
+		--id --mask-src --mask-dst --sport --dport --reply-port-src
+		--reply-port-dst --state --icmp-type --icmp-code --icmp-id
+		--icmpv6-type --icmpv6-code --icmpv6-id --socket'
+
+	cur=${COMP_WORDS[COMP_CWORD]}
+	prev=${COMP_WORDS[COMP_CWORD-1]}
+	COMPREPLY=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		-L | -D | -G | -C | -F | -S | --dump | --delete | --get | \
+			--count | --flush | --stats)
+			command=${word##*-}
+			break
+			;;
+		-s | --socket) ((i++)) ;;
+		-*) ;;
+		*)
+			command=$word
+			break
+			;;
+		esac
+	done
+
+	case $prev in
+	--socket)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	-s)
+		[[ -n $command ]] ||
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	-p | --proto | --protonum)
+		mapfile -t COMPREPLY < <(compgen -W 'tcp udp udplite icmp
+			icmpv6 sctp dccp gre' -- "$cur")
+		return
+		;;
+	-f | --family)
+		mapfile -t COMPREPLY < <(compgen -W 'ipv4 ipv6' -- "$cur")
+		return
+		;;
+	-o | --output)
+		case $command in
+		stats | rules | status | S)
+			mapfile -t COMPREPLY < <(compgen -W 'json' -- "$cur")
+			;;
+		*)
+			mapfile -t COMPREPLY < <(compgen -W 'plain extended id
+				json ndjson' -- "$cur")
+			;;
+		esac
+		return
+		;;
+	-u | --status)
+		mapfile -t COMPREPLY < <(compgen -W 'ASSURED SEEN_REPLY
+			UNREPLIED EXPECTED CONFIRMED SRC_NAT DST_NAT DYING
+			FIXED_TIMEOUT' -- "$cur")
+		return
+		;;
+	--state)
+		mapfile -t COMPREPLY < <(compgen -W 'SYN_SENT SYN_RECV
+			ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT
+			CLOSE SYN_SENT2' -- "$cur")
+		return
+		;;
+	esac
+
+	case $command in
+	'')
+		mapfile -t COMPREPLY < <(compgen -W "$commands --socket" \
+			-- "$cur")
+		;;
+	list | get | delete | L | G | D | dump)
+		mapfile -t COMPREPLY < <(compgen -W "$filters" -- "$cur")
+		;;
+	stats | rules | status | S)
+		mapfile -t COMPREPLY < <(compgen -W '--output --socket' \
+			-- "$cur")
+		;;
+	check)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		;;
+	esac
+}
+
+complete -o filenames -F _xctctl xctctl

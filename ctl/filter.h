@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Command-line options, as conntrack(8) spells them, to a filter and an output
+ * format. What differs from conntrack is written in xctctl(8), COMPATIBILITY.
+ */
+#ifndef XCT_CTL_FILTER_H
+#define XCT_CTL_FILTER_H
+
+#include "common/flow_info.h"
+
+enum xct_option {
+	/* in the order of the letters in filter.c */
+	XCT_OPTION_ORIG_SRC,
+	XCT_OPTION_ORIG_DST,
+	XCT_OPTION_REPLY_SRC,
+	XCT_OPTION_REPLY_DST,
+	XCT_OPTION_PROTO,
+	XCT_OPTION_FAMILY,
+	XCT_OPTION_STATUS,
+	XCT_OPTION_MARK,
+	XCT_OPTION_SRC_NAT,
+	XCT_OPTION_DST_NAT,
+	XCT_OPTION_ANY_NAT,
+	XCT_OPTION_OUTPUT,
+	XCT_OPTION_ZONE,
+	XCT_OPTION_ID,
+	/* these have no letter */
+	XCT_OPTION_MASK_SRC,
+	XCT_OPTION_MASK_DST,
+	XCT_OPTION_ORIG_SPORT,
+	XCT_OPTION_ORIG_DPORT,
+	XCT_OPTION_REPLY_SPORT,
+	XCT_OPTION_REPLY_DPORT,
+	XCT_OPTION_STATE,
+	XCT_OPTION_ICMP_TYPE,
+	XCT_OPTION_ICMP_CODE,
+	XCT_OPTION_ICMP_ID,
+	XCT_OPTION_ICMPV6_TYPE,
+	XCT_OPTION_ICMPV6_CODE,
+	XCT_OPTION_ICMPV6_ID,
+	XCT_OPTIONS,
+};
+
+#define XCT_OPTION_BIT(name) (1u << XCT_OPTION_##name)
+#define XCT_OPTION_BITS_ALL  ((1u << XCT_OPTIONS) - 1)
+
+/* Output formats; none of them is plain text. */
+enum xct_output {
+	XCT_OUTPUT_EXTENDED = 1 << 0, /* a line starts with its family */
+	XCT_OUTPUT_ID = 1 << 1,	      /* a line ends with the flow's id */
+	XCT_OUTPUT_JSON = 1 << 2,
+	XCT_OUTPUT_NDJSON = 1 << 3, /* one JSON object a line */
+};
+
+/* What a command's options may be. */
+struct xct_query_rules {
+	uint32_t options; /* XCT_OPTION_BIT()s that are legal */
+	uint8_t outputs;  /* enum xct_output that are legal */
+	bool is_get;	  /* one flow: a whole original tuple is needed */
+};
+
+struct xct_query {
+	struct xct_flow_filter filter;
+	struct xct_addr_range mask_src; /* .first: the mask given */
+	struct xct_addr_range mask_dst;
+	uint32_t options; /* XCT_OPTION_BIT()s that were given */
+	uint8_t outputs;  /* enum xct_output */
+	char error[192];  /* why parsing failed, without a newline */
+};
+
+struct xct_status_name {
+	const char *name;
+	uint32_t bit; /* enum xct_flow_status */
+};
+
+#define XCT_STATUS_NAMES 8
+extern const struct xct_status_name xct_status_names[XCT_STATUS_NAMES];
+
+/*
+ * Parse the options in @argv (argv[0] is skipped) into @query. Words that are
+ * no options are left at the end of @argv; returns the index of the first one,
+ * or -EINVAL with query->error set. Uses getopt: not reentrant.
+ */
+int xct_query_parse(struct xct_query *query,
+		    const struct xct_query_rules *rules, int argc, char **argv);
+
+#endif

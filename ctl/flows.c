@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The commands about flows: list, get, delete, flush, count. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/ctl.h"
+#include "ctl/json.h"
+#include "ctl/line.h"
+#include "ctl/out.h"
+#include "ctl/request.h"
+
+/* Prints flows as they arrive. */
+struct flow_printer {
+	uint64_t shown;
+	uint64_t limit;	       /* stop after so many */
+	bool is_output_needed; /* no point in going on when it is closed */
+	uint8_t outputs;       /* enum xct_output */
+	struct xct_out out;
+};
+
+static void printer_init(struct flow_printer *printer,
+			 const struct xct_query *query)
+{
+	printer->shown = 0;
+	printer->limit = UINT64_MAX;
+	printer->is_output_needed = true;
+	printer->outputs = query->outputs;
+	xct_out_init(&printer->out, STDOUT_FILENO);
+}
+
+static void print_text(struct flow_printer *printer, const char *text)
+{
+	char *p = xct_out_reserve(&printer->out, strlen(text));
+
+	xct_out_commit(&printer->out, xct_put_str(p, text));
+}
+
+static void print_flow(struct flow_printer *printer,
+		       const struct xct_flow_info *info)
+{
+	struct xct_out *out = &printer->out;
+	char *p;
+
+	if (printer->outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON)) {
+		p = xct_out_reserve(out, XCT_JSON_FLOW_MAX);
+		if ((printer->outputs & XCT_OUTPUT_JSON) && printer->shown)
+			p = xct_put_str(p, ",\n");
+		p = xct_json_put_flow(p, info);
+		if (printer->outputs & XCT_OUTPUT_NDJSON)
+			*p++ = '\n';
+	} else {
+		p = xct_out_reserve(out, XCT_LINE_MAX);
+		p = xct_line_put(p, info, printer->outputs);
+	}
+	xct_out_commit(out, p);
+	printer->shown++;
+}
+
+static bool print_frame(void *ctx, uint16_t type, const void *payload,
+			uint32_t len)
+{
+	struct flow_printer *printer = ctx;
+	const struct xct_flow_info *info = payload;
+	size_t n = len / sizeof(*info), i;
+
+	if (type != XCT_RSP_FLOWS)
+		return true;
+	for (i = 0; i < n && printer->shown < printer->limit; i++)
+		print_flow(printer, &info[i]);
+	xct_out_flush(&printer->out);
+	if (printer->shown == printer->limit)
+		return false;
+	return !(printer->is_output_needed && printer->out.error);
+}
+
+/* Ask for flows and print them. FAILED is only for what was reported. */
+static enum xct_exit print_flows(const struct xct_ctl *ctl, uint16_t type,
+				 struct flow_printer *printer)
+{
+	const struct xct_flow_filter *filter = &ctl->query.filter;
+	enum xct_exit ret;
+
+	if (printer->outputs & XCT_OUTPUT_JSON)
+		print_text(printer, "{\"version\":1,\"flows\":[\n");
+	ret = xct_request(ctl->socket, type, filter, sizeof(*filter),
+			  print_frame, printer);
+	if (ret != XCT_EXIT_OK) {
+		xct_out_flush(&printer->out);
+		return ret;
+	}
+	if (printer->outputs & XCT_OUTPUT_JSON)
+		print_text(printer, printer->shown ? "\n]}\n" : "]}\n");
+	xct_out_flush(&printer->out);
+
+	/* Whoever closed the pipe has seen enough ("| head"). */
+	if (printer->out.error && printer->out.error != EPIPE) {
+		xct_ctl_say("cannot write the output: %s",
+			    strerror(printer->out.error));
+		return XCT_EXIT_FAILED;
+	}
+	return XCT_EXIT_OK;
+}
+
+enum xct_exit xct_ctl_list(const struct xct_ctl *ctl)
+{
+	struct flow_printer printer;
+	enum xct_exit ret;
+
+	printer_init(&printer, &ctl->query);
+	ret = print_flows(ctl, XCT_REQ_LIST, &printer);
+	if (ret == XCT_EXIT_OK && !printer.out.error)
+		xct_ctl_say("%" PRIu64 " flow entries have been shown.",
+			    printer.shown);
+	return ret;
+}
+
+enum xct_exit xct_ctl_get(const struct xct_ctl *ctl)
+{
+	struct flow_printer printer;
+	enum xct_exit ret;
+
+	printer_init(&printer, &ctl->query);
+	printer.limit = 1;
+	ret = print_flows(ctl, XCT_REQ_LIST, &printer);
+	if (ret != XCT_EXIT_OK)
+		return ret;
+	if (!printer.shown) {
+		xct_ctl_say("Operation failed: such conntrack doesn't exist");
+		return XCT_EXIT_FAILED;
+	}
+	xct_ctl_say("1 flow entries have been shown.");
+	return XCT_EXIT_OK;
+}
+
+enum xct_exit xct_ctl_delete(const struct xct_ctl *ctl)
+{
+	struct flow_printer printer;
+	enum xct_exit ret;
+
+	printer_init(&printer, &ctl->query);
+	printer.is_output_needed = false; /* delete the rest all the same */
+	ret = print_flows(ctl, XCT_REQ_DELETE, &printer);
+	if (ret != XCT_EXIT_OK)
+		return ret;
+	xct_ctl_say("%" PRIu64 " flow entries have been deleted.",
+		    printer.shown);
+	return printer.shown ? XCT_EXIT_OK : XCT_EXIT_FAILED;
+}
+
+enum xct_exit xct_ctl_flush(const struct xct_ctl *ctl)
+{
+	enum xct_exit ret;
+	uint64_t count;
+
+	ret = xct_request_count(ctl->socket, XCT_REQ_FLUSH, &count);
+	if (ret == XCT_EXIT_OK)
+		xct_ctl_say("connection tracking table has been emptied.");
+	return ret;
+}
+
+enum xct_exit xct_ctl_count(const struct xct_ctl *ctl)
+{
+	enum xct_exit ret;
+	uint64_t count;
+
+	ret = xct_request_count(ctl->socket, XCT_REQ_COUNT, &count);
+	if (ret == XCT_EXIT_OK)
+		printf("%" PRIu64 "\n", count);
+	return ret;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * conntrack's line format, written by hand: a table of a million flows is
+ * dumped line by line, and printf would take most of the time.
+ *
+ *   [l3 num] proto num timeout [state] tuple [counters] [UNREPLIED]
+ *   tuple [counters] [ASSURED] mark [zone] use [id]
+ */
+#include "ctl/line.h"
+
+#include <netinet/in.h>
+
+#include "common/cursor.h"
+#include "common/names.h"
+#include "ctl/filter.h"
+#include "ctl/out.h"
+
+#define NAME_WIDTH 8 /* of the padded l3 and l4 names */
+
+enum xct_l4_shape xct_l4_shape(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
+		return XCT_L4_PORTS;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return XCT_L4_ICMP;
+	case IPPROTO_GRE:
+		return XCT_L4_GRE;
+	default:
+		return XCT_L4_NONE;
+	}
+}
+
+const char *xct_line_proto(uint8_t proto)
+{
+	const char *name = xct_proto_name(proto);
+
+	return name ? name : "unknown";
+}
+
+const char *xct_line_state(const struct xct_flow_info *info)
+{
+	const char *name;
+
+	if (info->tuple[XCT_DIR_ORIG].proto != IPPROTO_TCP)
+		return NULL;
+	name = xct_tcp_state_name(info->state);
+	return name ? name : "NONE";
+}
+
+/* "tcp      6 ": the name padded, its number. */
+static char *put_name(char *p, const char *name, unsigned int number)
+{
+	char *start = p;
+
+	p = xct_put_str(p, name);
+	while (p < start + NAME_WIDTH)
+		*p++ = ' ';
+	*p++ = ' ';
+	p = xct_put_uint(p, number);
+	*p++ = ' ';
+	return p;
+}
+
+/* "key=12 " */
+static char *put_field(char *p, const char *key, uint64_t value)
+{
+	p = xct_put_str(p, key);
+	p = xct_put_uint(p, value);
+	*p++ = ' ';
+	return p;
+}
+
+static char *put_key(char *p, const char *key, xct_be16 value)
+{
+	p = xct_put_str(p, key);
+	p = xct_put_hex(p, xct_ntoh16(value));
+	*p++ = ' ';
+	return p;
+}
+
+static char *put_l4(char *p, const struct xct_tuple *t)
+{
+	switch (xct_l4_shape(t->proto)) {
+	case XCT_L4_PORTS:
+		p = put_field(p, "sport=", xct_ntoh16(t->sport));
+		return put_field(p, "dport=", xct_ntoh16(t->dport));
+	case XCT_L4_ICMP:
+		p = put_field(p, "type=", t->icmp_type);
+		p = put_field(p, "code=", t->icmp_code);
+		return put_field(p, "id=", xct_ntoh16(t->icmp_id));
+	case XCT_L4_GRE:
+		p = put_key(p, "srckey=0x", t->gre_srckey);
+		return put_key(p, "dstkey=0x", t->gre_dstkey);
+	case XCT_L4_NONE:
+		break;
+	}
+	return p;
+}
+
+static char *put_direction(char *p, const struct xct_flow_info *info,
+			   enum xct_dir dir)
+{
+	const struct xct_tuple *t = &info->tuple[dir];
+
+	p = xct_put_str(p, "src=");
+	p = xct_put_addr(p, t->family, &t->src);
+	p = xct_put_str(p, " dst=");
+	p = xct_put_addr(p, t->family, &t->dst);
+	*p++ = ' ';
+	p = put_l4(p, t);
+	if (info->has_counters) {
+		p = put_field(p, "packets=", info->packets[dir]);
+		p = put_field(p, "bytes=", info->bytes[dir]);
+	}
+	return p;
+}
+
+char *xct_line_put(char *p, const struct xct_flow_info *info, uint8_t outputs)
+{
+	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
+	const char *state = xct_line_state(info);
+
+	if (outputs & XCT_OUTPUT_EXTENDED)
+		p = put_name(p, orig->family == AF_INET ? "ipv4" : "ipv6",
+			     orig->family);
+	p = put_name(p, xct_line_proto(orig->proto), orig->proto);
+	p = put_field(p, "", info->timeout_s);
+	if (state) {
+		p = xct_put_str(p, state);
+		*p++ = ' ';
+	}
+	p = put_direction(p, info, XCT_DIR_ORIG);
+	if (!(info->status & XCT_STATUS_SEEN_REPLY))
+		p = xct_put_str(p, "[UNREPLIED] ");
+	p = put_direction(p, info, XCT_DIR_REPLY);
+	if (info->status & XCT_STATUS_ASSURED)
+		p = xct_put_str(p, "[ASSURED] ");
+	p = put_field(p, "mark=", info->mark);
+	if (info->zone)
+		p = put_field(p, "zone=", info->zone);
+	/* The kernel counts references to an entry; here a flow has one. */
+	p = put_field(p, "use=", 1);
+	if (outputs & XCT_OUTPUT_ID)
+		p = put_field(p, "id=", info->id);
+	p[-1] = '\n';
+	return p;
+}

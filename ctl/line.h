@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A flow as one line, byte for byte as conntrack -L prints it. */
+#ifndef XCT_CTL_LINE_H
+#define XCT_CTL_LINE_H
+
+#include "common/flow_info.h"
+
+#define XCT_LINE_MAX 768 /* no line is longer, newline included */
+
+/* What a line's l4 part shows of a tuple. */
+enum xct_l4_shape {
+	XCT_L4_PORTS,
+	XCT_L4_ICMP,
+	XCT_L4_GRE,
+	XCT_L4_NONE,
+};
+
+enum xct_l4_shape xct_l4_shape(uint8_t proto);
+
+/* The protocol's name, or "unknown". */
+const char *xct_line_proto(uint8_t proto);
+
+/* The word for the flow's state; NULL: its protocol has none. */
+const char *xct_line_state(const struct xct_flow_info *info);
+
+/* Write @info at @p, with a newline, without a NUL; returns the end. @outputs:
+ * of enum xct_output, EXTENDED and ID. */
+char *xct_line_put(char *p, const struct xct_flow_info *info, uint8_t outputs);
+
+#endif

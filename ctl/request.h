@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One request to xctd, from connecting to the exit code. What goes wrong is
+ * reported on stderr with what to do about it.
+ */
+#ifndef XCT_CTL_REQUEST_H
+#define XCT_CTL_REQUEST_H
+
+#include "ctl/client.h"
+#include "ctl/ctl.h"
+
+/* Flows go to @fn as they arrive; any other answer is dropped. @fn may have
+ * enough: that is OK too. */
+enum xct_exit xct_request(const char *socket, uint16_t type,
+			  const void *payload, uint32_t len, xct_client_fn fn,
+			  void *ctx);
+
+/* A request that is answered by a number. */
+enum xct_exit xct_request_count(const char *socket, uint16_t type,
+				uint64_t *count);
+
+/* A request that is answered by text or JSON, NUL terminated; caller frees. */
+enum xct_exit xct_request_text(const char *socket, uint16_t type, char **text);
+
+/* As xct_request_text(), but an xctd out of reach is no more than *@error, an
+ * errno; 0: there was an answer. */
+enum xct_exit xct_request_probe(const char *socket, uint16_t type, char **text,
+				int *error);
+
+#endif
