@@ -128,6 +128,32 @@ static void assert_addr(const struct xct_addr *addr, const char *text)
 
 /* ---- settings ---- */
 
+static void assert_settings_equal(const struct xct_settings *a,
+				  const struct xct_settings *b)
+{
+	assert_memory_equal(a->l4.tcp, b->l4.tcp, sizeof(a->l4.tcp));
+	assert_int_equal(a->l4.udp_unreplied, b->l4.udp_unreplied);
+	assert_int_equal(a->l4.udp_stream, b->l4.udp_stream);
+	assert_int_equal(a->l4.icmp, b->l4.icmp);
+	assert_int_equal(a->l4.icmpv6, b->l4.icmpv6);
+	assert_int_equal(a->l4.generic, b->l4.generic);
+	assert_int_equal(a->l4.tcp_max_retrans, b->l4.tcp_max_retrans);
+	assert_int_equal(a->l4.tcp_loose, b->l4.tcp_loose);
+	assert_int_equal(a->l4.tcp_liberal, b->l4.tcp_liberal);
+	assert_int_equal(a->l4.tcp_ignore_invalid_rst,
+			 b->l4.tcp_ignore_invalid_rst);
+	assert_int_equal(a->l4.checksum, b->l4.checksum);
+	assert_int_equal(a->table_size, b->table_size);
+	assert_int_equal(a->accounting, b->accounting);
+	assert_int_equal(a->queue_first, b->queue_first);
+	assert_int_equal(a->workers, b->workers);
+	assert_int_equal(a->queue_length, b->queue_length);
+	assert_int_equal(a->fail_open, b->fail_open);
+	assert_int_equal(a->mark_mask, b->mark_mask);
+	assert_int_equal(a->hooks, b->hooks);
+	assert_string_equal(a->control_group, b->control_group);
+}
+
 static void defaults_are_those_of_nf_conntrack(void **state)
 {
 	static const uint32_t tcp[XCT_TCP_TIMEOUTS] = {
@@ -797,6 +823,68 @@ static void patterns_match_names(void **state)
 
 /* ---- files ---- */
 
+static char *read_text(const char *path)
+{
+	char *text = calloc(1, 65536);
+	FILE *in = fopen(path, "r");
+
+	assert_non_null(text);
+	assert_non_null(in);
+	assert_in_range(fread(text, 1, 65535, in), 1, 65534);
+	fclose(in);
+	return text;
+}
+
+/* What rules.yaml(5) calls a default is one: set, it changes nothing. */
+static void the_manual_tells_the_defaults(void **state)
+{
+	static const struct {
+		const char *manual;
+		const char *setting;
+	} rows[] = {
+		{ "Default 262144.", "table-size: 262144" },
+		{ ".Cm syn-sent\n2m", "timeouts: {tcp: {syn-sent: 2m}}" },
+		{ ".Cm syn-recv\n1m", "timeouts: {tcp: {syn-recv: 1m}}" },
+		{ ".Cm established\n5d", "timeouts: {tcp: {established: 5d}}" },
+		{ ".Cm fin-wait\n2m", "timeouts: {tcp: {fin-wait: 2m}}" },
+		{ ".Cm close-wait\n1m", "timeouts: {tcp: {close-wait: 1m}}" },
+		{ ".Cm last-ack\n30s", "timeouts: {tcp: {last-ack: 30s}}" },
+		{ ".Cm time-wait\n2m", "timeouts: {tcp: {time-wait: 2m}}" },
+		{ ".Cm close\n10s", "timeouts: {tcp: {close: 10s}}" },
+		{ ".Cm syn-sent2\n2m", "timeouts: {tcp: {syn-sent2: 2m}}" },
+		{ ".Cm max-retrans\n5m", "timeouts: {tcp: {max-retrans: 5m}}" },
+		{ ".Cm unacknowledged\n5m",
+		  "timeouts: {tcp: {unacknowledged: 5m}}" },
+		{ ".Cm unreplied\n30s", "timeouts: {udp: {unreplied: 30s}}" },
+		{ ".Cm stream\n2m", "timeouts: {udp: {stream: 2m}}" },
+		{ ".It Cm icmp\n30s", "timeouts: {icmp: 30s}" },
+		{ ".It Cm icmpv6\n30s", "timeouts: {icmpv6: 30s}" },
+		{ ".It Cm generic\n10m", "timeouts: {generic: 10m}" },
+		{ "Default 3.", "tcp: {max-retrans: 3}" },
+		{ "Default 0.", "queue: {first: 0}" },
+		{ "Default 4096.", "queue: {length: 4096}" },
+		{ "Default 0x30000000.", "mark-mask: 0x30000000" },
+	};
+	char *manual = read_text("docs/rules.yaml.5");
+	struct xct_settings defaults;
+
+	(void)state;
+	xct_settings_default(&defaults);
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(rows); i++) {
+		struct xct_config *config;
+		char text[128];
+
+		if (!strstr(manual, rows[i].manual))
+			fail_msg("rules.yaml(5) lacks \"%s\"", rows[i].manual);
+		snprintf(text, sizeof(text), "settings: {%s}\n",
+			 rows[i].setting);
+		config = load(text);
+		assert_settings_equal(&config->settings, &defaults);
+		xct_config_free(config);
+	}
+	free(manual);
+}
+
 static void shipped_files_load_without_a_warning(void **state)
 {
 	static const char *const paths[] = {
@@ -818,10 +906,7 @@ static void the_installed_file_changes_nothing(void **state)
 
 	(void)state;
 	xct_settings_default(&defaults);
-	assert_memory_equal(&config->settings.l4, &defaults.l4,
-			    sizeof(defaults.l4));
-	assert_int_equal(config->settings.table_size, defaults.table_size);
-	assert_int_equal(config->settings.fail_open, defaults.fail_open);
+	assert_settings_equal(&config->settings, &defaults);
 	assert_int_equal(config->ruleset.invalid, XCT_ACT_ACCEPT);
 	assert_int_equal(config->ruleset.n_hits, XCT_CHAINS);
 	for (int i = 0; i < XCT_CHAINS; i++)
@@ -854,6 +939,7 @@ int main(void)
 		cmocka_unit_test(sets_hold_what_was_put_in),
 		cmocka_unit_test(a_family_is_never_mistaken),
 		cmocka_unit_test(patterns_match_names),
+		cmocka_unit_test(the_manual_tells_the_defaults),
 		cmocka_unit_test(shipped_files_load_without_a_warning),
 		cmocka_unit_test(the_installed_file_changes_nothing),
 	};

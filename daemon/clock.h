@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The clock that everything in xctd runs by: milliseconds, never set back. */
+#ifndef XCT_DAEMON_CLOCK_H
+#define XCT_DAEMON_CLOCK_H
+
+#include <time.h>
+
+#include "common/types.h"
+
+static inline xct_msec xct_clock_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (xct_msec)ts.tv_sec * 1000 + (xct_msec)ts.tv_nsec / 1000000;
+}
+
+#endif

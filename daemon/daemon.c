@@ -1,0 +1,735 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The daemon as a whole: what main.c starts, keeps going and stops. The theory
+ * of operation is in daemon.h.
+ *
+ * Starting is a list of steps, each of which says for itself why it failed;
+ * stopping undoes in reverse whatever has been started, so it serves for a
+ * start that failed half way as well.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "daemon/reload.h"
+#include "daemon/report.h"
+#include "daemon/sd.h"
+
+#define TICK_MS	    250
+#define TICK_BUDGET 4096  /* flows expired before the lock is given back */
+#define WALK_BUDGET 4096  /* records looked at before it is */
+#define STATUS_MS   5000  /* between two STATUS= lines */
+#define RETAINED_MS 30000 /* between two looks at hooks kept for old flows */
+#define WORKER_MS   3000  /* a worker silent for longer hangs */
+
+#define FROM_POLL(poll, member)                                 \
+	((struct xct_daemon *)(void *)((char *)(poll)-offsetof( \
+		struct xct_daemon, member)))
+
+struct xct_config *xct_daemon_load(const struct xct_options *options,
+				   struct xct_messages *messages)
+{
+	struct xct_config *config;
+
+	config = xct_config_load(options->config_path, messages);
+	if (!config)
+		return NULL;
+	if (options->queue >= 0)
+		config->settings.queue_first = (uint16_t)options->queue;
+	if (options->workers >= 0)
+		config->settings.workers = (uint16_t)options->workers;
+	return config;
+}
+
+/* ------------------------------------------- what the engine asks for */
+
+static bool host_ifname(void *ctx, uint32_t ifindex,
+			char name[static XCT_IFNAMSIZ])
+{
+	struct xct_daemon *d = ctx;
+
+	return xct_netdev_ifname(d->netdev, ifindex, name);
+}
+
+static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
+			const struct xct_addr *dst, struct xct_addr *addr)
+{
+	struct xct_daemon *d = ctx;
+
+	return xct_netdev_ifaddr(d->netdev, ifindex, family, dst, addr);
+}
+
+static void host_event(void *ctx, const struct xct_event *event)
+{
+	struct xct_daemon *d = ctx;
+
+	xct_events_put(d->events, event);
+}
+
+void xct_daemon_engine_config(struct xct_daemon *d,
+			      const struct xct_config *config,
+			      struct xct_engine_config *cfg)
+{
+	*cfg = (struct xct_engine_config){
+		.l4 = config->settings.l4,
+		.host = { .ifname = host_ifname,
+			  .ifaddr = host_ifaddr,
+			  .event = host_event,
+			  .ctx = d },
+		.seed = d->seed,
+		.accounting = config->settings.accounting,
+	};
+}
+
+/* ------------------------------------------------- addresses that go away */
+
+static struct xct_flow_filter gone_filter(const struct xct_gone *gone)
+{
+	return (struct xct_flow_filter){
+		.fields = XCT_FILTER_FAMILY | XCT_FILTER_MASQ_IF |
+			  XCT_FILTER_REPLY_DST,
+		.family = gone->family,
+		.masq_if = gone->ifindex,
+		.reply_dst = { .first = gone->addr,
+			       .last = gone->addr,
+			       .family = gone->family },
+	};
+}
+
+/* With the lock held: only noted, for purge_gone(). If very many come at once
+ * the table is swept here and now. */
+static void addr_gone(void *ctx, uint32_t ifindex, uint8_t family,
+		      const struct xct_addr *addr)
+{
+	struct xct_daemon *d = ctx;
+	struct xct_gone gone = { *addr, ifindex, family };
+	struct xct_flow_filter filter = gone_filter(&gone);
+	xct_msec now = xct_clock_now();
+	uint32_t cursor = 0;
+
+	if (d->n_gone < XCT_GONE_MAX) {
+		d->gone[d->n_gone++] = gone;
+		return;
+	}
+	while (xct_engine_delete(d->engine, &cursor, now, &filter, WALK_BUDGET,
+				 NULL, NULL))
+		;
+}
+
+/* Flows masqueraded to an address that is gone are dead. */
+static void purge_gone(struct xct_daemon *d)
+{
+	while (d->n_gone > 0) {
+		struct xct_gone *gone = &d->gone[--d->n_gone];
+		struct xct_flow_filter filter = gone_filter(gone);
+		xct_msec now = xct_clock_now();
+		uint32_t cursor = 0;
+		bool is_more;
+
+		do {
+			pthread_mutex_lock(&d->lock);
+			is_more = xct_engine_delete(d->engine, &cursor, now,
+						    &filter, WALK_BUDGET, NULL,
+						    NULL);
+			pthread_mutex_unlock(&d->lock);
+		} while (is_more);
+	}
+}
+
+static void netdev_catch(struct xct_daemon *d)
+{
+	pthread_mutex_lock(&d->lock);
+	xct_netdev_catch(d->netdev);
+	pthread_mutex_unlock(&d->lock);
+	purge_gone(d);
+}
+
+static void links_ready(struct xct_poll *poll, uint32_t events)
+{
+	(void)events; /* whatever it is, catching up is the answer */
+	netdev_catch(FROM_POLL(poll, links));
+}
+
+static void addrs_ready(struct xct_poll *poll, uint32_t events)
+{
+	(void)events; /* as above */
+	netdev_catch(FROM_POLL(poll, addrs));
+}
+
+/* ------------------------------------------------- the control socket */
+
+static bool
+control_walk(void *ctx, uint32_t *cursor, const struct xct_flow_filter *filter,
+	     uint32_t max, bool is_delete,
+	     bool (*fn)(void *arg, const struct xct_flow_info *info), void *arg)
+{
+	struct xct_daemon *d = ctx;
+	xct_msec now = xct_clock_now();
+	bool is_more;
+
+	pthread_mutex_lock(&d->lock);
+	is_more = is_delete ? xct_engine_delete(d->engine, cursor, now, filter,
+						max, fn, arg)
+			    : xct_engine_walk(d->engine, cursor, now, filter,
+					      max, fn, arg);
+	pthread_mutex_unlock(&d->lock);
+	return is_more;
+}
+
+static uint32_t count_flows(struct xct_daemon *d)
+{
+	struct xct_engine_stats stats;
+
+	pthread_mutex_lock(&d->lock);
+	xct_engine_stats(d->engine, &stats);
+	pthread_mutex_unlock(&d->lock);
+	return stats.flows;
+}
+
+static uint32_t control_count(void *ctx)
+{
+	return count_flows(ctx);
+}
+
+static char *control_stats(void *ctx)
+{
+	return xct_report_stats(ctx);
+}
+
+static char *control_rules(void *ctx)
+{
+	return xct_report_rules(ctx);
+}
+
+static char *control_status(void *ctx)
+{
+	return xct_report_status(ctx);
+}
+
+static char *control_hooks(void *ctx)
+{
+	return xct_report_hooks(ctx);
+}
+
+static bool control_reload(void *ctx, char **text)
+{
+	return xct_reload(ctx, text);
+}
+
+/* ------------------------------------------------------- the main loop */
+
+static bool watch(struct xct_daemon *d, struct xct_poll *poll, int fd,
+		  void (*ready)(struct xct_poll *poll, uint32_t events))
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = poll };
+
+	poll->fd = fd;
+	poll->ready = ready;
+	return fd >= 0 &&
+	       epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static void signals_ready(struct xct_poll *poll, uint32_t events)
+{
+	struct xct_daemon *d = FROM_POLL(poll, signals);
+	struct signalfd_siginfo info;
+	char *text;
+
+	(void)events;
+	if (read(poll->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP) {
+		(void)xct_reload(d, &text); /* has been logged */
+		free(text);
+		return;
+	}
+	xct_log(LOG_INFO, "stopping: %s", strsignal((int)info.ssi_signo));
+	d->is_over = true;
+}
+
+static void failed_ready(struct xct_poll *poll, uint32_t events)
+{
+	struct xct_daemon *d = FROM_POLL(poll, failed);
+
+	(void)events;
+	d->result = XCT_EXIT_FAILED;
+	d->is_over = true;
+}
+
+static void expire(struct xct_daemon *d, xct_msec now)
+{
+	bool is_more;
+
+	do {
+		pthread_mutex_lock(&d->lock);
+		is_more = xct_engine_tick(d->engine, now, TICK_BUDGET);
+		pthread_mutex_unlock(&d->lock);
+	} while (is_more);
+}
+
+/* Do all workers show life? */
+static bool are_workers_alive(const struct xct_daemon *d, xct_msec now)
+{
+	for (unsigned int i = 0; i < d->n_workers; i++)
+		if (xct_worker_seen_at(d->workers[i]) + WORKER_MS < now)
+			return false;
+	return true;
+}
+
+static void notify(struct xct_daemon *d, xct_msec now)
+{
+	if (d->watchdog_ms && now - d->alive_ms >= d->watchdog_ms / 2 &&
+	    are_workers_alive(d, now)) {
+		xct_sd_alive();
+		d->alive_ms = now;
+	}
+	if (xct_sd_is_notified() && now - d->status_ms >= STATUS_MS) {
+		xct_sd_status("%u flows, generation %u of the rules",
+			      count_flows(d), d->generation);
+		d->status_ms = now;
+	}
+}
+
+/* A walk in search of flows that are translated by rules of before @age_ms. */
+struct search {
+	uint64_t age_ms;
+	bool is_found;
+};
+
+static bool search_older(void *arg, const struct xct_flow_info *info)
+{
+	struct search *search = arg;
+
+	search->is_found = info->age_ms >= search->age_ms;
+	return !search->is_found;
+}
+
+/* Hooks are kept on reload for flows that the old rules translated; once the
+ * last of those is gone they can go as well. */
+static void drop_retained(struct xct_daemon *d, xct_msec now)
+{
+	struct xct_flow_filter filter = { .fields = XCT_FILTER_ANY_NAT };
+	struct search search = { .age_ms = now - d->loaded_ms };
+	uint32_t cursor = 0;
+	char *error = NULL;
+	bool is_more;
+
+	if (now - d->retained_ms < RETAINED_MS)
+		return;
+	d->retained_ms = now;
+	if (!xct_hooks_has_retained(d->hooks))
+		return;
+	do {
+		is_more = control_walk(d, &cursor, &filter, WALK_BUDGET, false,
+				       search_older, &search);
+	} while (is_more && !search.is_found);
+	if (search.is_found)
+		return;
+	xct_hooks_forget(d->hooks);
+	if (xct_hooks_install(d->hooks, d->config, d->n_workers, &error) != 0)
+		xct_log(LOG_WARNING, "cannot narrow the hooks: %s",
+			error ? error : "no memory");
+	else
+		xct_log(LOG_INFO, "hooks narrowed: no flow needs more");
+	free(error);
+}
+
+static void timer_ready(struct xct_poll *poll, uint32_t events)
+{
+	struct xct_daemon *d = FROM_POLL(poll, timer);
+	xct_msec now = xct_clock_now();
+	uint64_t ticks;
+
+	(void)events;
+	/* Only to make it wait again; how many ticks were missed is nothing
+	 * to us. */
+	(void)!read(poll->fd, &ticks, sizeof(ticks));
+	expire(d, now);
+	xct_events_log(d->events, &d->lock, host_ifname, d, now);
+	notify(d, now);
+	drop_retained(d, now);
+}
+
+enum xct_exit xct_daemon_run(struct xct_daemon *d)
+{
+	struct epoll_event event;
+
+	while (!d->is_over) {
+		/* One at a time: a handler may free other polls. */
+		int n = epoll_wait(d->epoll_fd, &event, 1, -1);
+
+		if (n > 0) {
+			struct xct_poll *poll = event.data.ptr;
+
+			poll->ready(poll, event.events);
+		} else if (n < 0 && errno != EINTR) {
+			xct_log(LOG_ERR, "cannot wait for events: %s",
+				strerror(errno));
+			return XCT_EXIT_FAILED;
+		}
+	}
+	return d->result;
+}
+
+/* ------------------------------------------------------------- starting */
+
+static enum xct_exit failed(const char *what, int error)
+{
+	xct_log(LOG_ERR, "cannot %s: %s", what, strerror(error));
+	return XCT_EXIT_FAILED;
+}
+
+static enum xct_exit start_config(struct xct_daemon *d)
+{
+	struct xct_messages messages = { 0 };
+
+	d->config = xct_daemon_load(&d->options, &messages);
+	if (messages.text)
+		xct_log_lines(d->config ? LOG_WARNING : LOG_ERR, messages.text);
+	xct_messages_fini(&messages);
+	if (!d->config)
+		return XCT_EXIT_CONFIG;
+	d->generation = 1;
+	d->loaded_at = time(NULL);
+	d->started_ms = d->loaded_ms = xct_clock_now();
+	return XCT_EXIT_OK;
+}
+
+static enum xct_exit probe_capabilities(struct xct_daemon *d)
+{
+	(void)d; /* of the process */
+	return xct_probe_capabilities();
+}
+
+/* Make the directory of @path; that it is there already is fine, and if it is
+ * missing still, the socket cannot be made either. */
+static void make_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[256];
+
+	if (slash && slash != path &&
+	    snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path) <
+		    (int)sizeof(dir))
+		(void)mkdir(dir, 0755);
+}
+
+static enum xct_exit start_socket(struct xct_daemon *d)
+{
+	const char *path = d->options.socket_path;
+
+	d->listen_fd = xct_sd_listen_fd();
+	if (d->listen_fd >= 0)
+		return XCT_EXIT_OK;
+	if (d->listen_fd != -ENOENT)
+		return failed("use the socket that systemd opened",
+			      -d->listen_fd);
+	make_directory(path);
+	d->listen_fd =
+		xct_control_listen(path, d->config->settings.control_group);
+	if (d->listen_fd < 0)
+		return xct_probe_socket_error(path, d->listen_fd);
+	d->owns_socket = true;
+	return XCT_EXIT_OK;
+}
+
+static enum xct_exit start_loop(struct xct_daemon *d)
+{
+	const struct itimerspec every = {
+		.it_interval.tv_nsec = TICK_MS * 1000000L,
+		.it_value.tv_nsec = TICK_MS * 1000000L,
+	};
+	sigset_t signals;
+	int fd;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	/* Before there is any other thread: they all inherit it. */
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (d->epoll_fd < 0)
+		return failed("make an epoll instance", errno);
+	if (!watch(d, &d->signals,
+		   signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK),
+		   signals_ready))
+		return failed("wait for signals", errno);
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (!watch(d, &d->timer, fd, timer_ready) ||
+	    timerfd_settime(fd, 0, &every, NULL) < 0)
+		return failed("make a timer", errno);
+	if (!watch(d, &d->failed, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		   failed_ready))
+		return failed("make an eventfd", errno);
+	d->watchdog_ms = xct_sd_watchdog_ms();
+	return XCT_EXIT_OK;
+}
+
+/* Huge pages are a matter of speed only: they may be refused. */
+static void *map_memory(int fd, size_t size)
+{
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    flags | MAP_NORESERVE, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	(void)madvise(memory, size, MADV_HUGEPAGE);
+	return memory;
+}
+
+static enum xct_exit start_engine(struct xct_daemon *d)
+{
+	uint32_t max_flows = d->config->settings.table_size;
+	struct xct_attach_report report;
+	struct xct_engine_config cfg;
+	int ret;
+
+	if (getrandom(&d->seed, sizeof(d->seed), 0) != sizeof(d->seed))
+		return failed("get random numbers", errno);
+	d->events = xct_events_new();
+	if (!d->events)
+		return failed("allocate memory for events", ENOMEM);
+	d->region_size = xct_region_size(max_flows);
+	d->work_size = xct_engine_work_size(max_flows);
+	d->region_fd = memfd_create("xct-flows", MFD_CLOEXEC);
+	if (d->region_fd < 0 ||
+	    ftruncate(d->region_fd, (off_t)d->region_size) < 0)
+		return failed("make a memory file for flows", errno);
+	d->region = map_memory(d->region_fd, d->region_size);
+	d->work = map_memory(-1, d->work_size);
+	if (!d->region || !d->work)
+		return failed("map the memory for flows", errno);
+
+	xct_daemon_engine_config(d, d->config, &cfg);
+	ret = xct_engine_attach(&d->engine, d->region, d->work, max_flows, &cfg,
+				xct_clock_now(), &report);
+	if (ret < 0)
+		return failed("start the engine", -ret);
+	xct_engine_set_ruleset(d->engine, &d->config->ruleset);
+	return XCT_EXIT_OK;
+}
+
+static enum xct_exit start_netdev(struct xct_daemon *d)
+{
+	const struct xct_netdev_ops ops = { .addr_gone = addr_gone, .ctx = d };
+	int ret;
+
+	ret = xct_netdev_new(&d->netdev, &ops);
+	if (ret < 0)
+		return failed("read the table of interfaces", -ret);
+	if (!watch(d, &d->links, xct_netdev_link_fd(d->netdev), links_ready) ||
+	    !watch(d, &d->addrs, xct_netdev_addr_fd(d->netdev), addrs_ready))
+		return failed("follow the table of interfaces", errno);
+	return XCT_EXIT_OK;
+}
+
+/* How many queues: as said, or one a processor; no more than there are
+ * numbers. */
+static unsigned int choose_workers(const struct xct_settings *settings)
+{
+	unsigned int n = settings->workers;
+	unsigned int room = UINT16_MAX + 1u - settings->queue_first;
+	cpu_set_t cpus;
+
+	if (n == 0)
+		n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0
+			    ? (unsigned int)CPU_COUNT(&cpus)
+			    : 1;
+	if (n > XCT_WORKERS_MAX)
+		n = XCT_WORKERS_MAX;
+	return n < room ? n : room;
+}
+
+static enum xct_exit start_workers(struct xct_daemon *d)
+{
+	const struct xct_settings *settings = &d->config->settings;
+	unsigned int n = choose_workers(settings);
+	struct xct_nfq *nfqs[XCT_WORKERS_MAX];
+	unsigned int bound = 0;
+	int ret;
+
+	ret = xct_rawsend_open(&d->raw,
+			       (uint32_t)XCT_STAGE_DONE
+				       << __builtin_ctz(settings->mark_mask));
+	if (ret < 0)
+		return failed("open raw sockets", -ret);
+	d->env = (struct xct_worker_env){ .engine = d->engine,
+					  .lock = &d->lock,
+					  .raw = &d->raw,
+					  .mark_mask = settings->mark_mask,
+					  .failed_fd = d->failed.fd };
+	/* All or none: no packet is taken before every queue is ours. */
+	while (bound < n) {
+		uint16_t number = (uint16_t)(settings->queue_first + bound);
+
+		ret = xct_nfq_open(&nfqs[bound], number, settings->queue_length,
+				   settings->fail_open);
+		if (ret < 0) {
+			while (bound > 0)
+				xct_nfq_close(nfqs[--bound]);
+			return xct_probe_queue_error(number, ret);
+		}
+		bound++;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		if (ret == 0)
+			ret = xct_worker_start(&d->workers[i], nfqs[i],
+					       &d->env);
+		else
+			xct_nfq_close(nfqs[i]);
+		if (ret == 0)
+			d->n_workers++;
+	}
+	return ret < 0 ? failed("start the workers", -ret) : XCT_EXIT_OK;
+}
+
+static enum xct_exit start_control(struct xct_daemon *d)
+{
+	const struct xct_control_ops ops = {
+		.walk = control_walk,
+		.count = control_count,
+		.stats = control_stats,
+		.rules = control_rules,
+		.status = control_status,
+		.hooks = control_hooks,
+		.reload = control_reload,
+		.ctx = d,
+	};
+
+	d->control = xct_control_new(d->epoll_fd, d->listen_fd, &ops);
+	if (!d->control)
+		return failed("serve the control socket", ENOMEM);
+	return XCT_EXIT_OK;
+}
+
+static enum xct_exit start_hooks(struct xct_daemon *d)
+{
+	enum xct_exit result;
+	char *error = NULL;
+	int ret;
+
+	d->hooks = xct_hooks_new();
+	if (!d->hooks)
+		return failed("plan the hooks", ENOMEM);
+	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
+		return XCT_EXIT_OK;
+	ret = xct_hooks_install(d->hooks, d->config, d->n_workers, &error);
+	if (ret == 0)
+		return XCT_EXIT_OK;
+	result = xct_probe_hooks_error(ret, error);
+	free(error);
+	xct_hooks_free(d->hooks);
+	d->hooks = NULL; /* nothing is installed: nothing to remove */
+	return result;
+}
+
+static void log_ready(const struct xct_daemon *d)
+{
+	const struct xct_settings *settings = &d->config->settings;
+	const struct xct_ruleset *rs = &d->config->ruleset;
+	uint32_t n_filter = 0;
+
+	for (int i = 0; i < XCT_CHAINS; i++)
+		n_filter += rs->chain[i].n;
+	xct_log(LOG_INFO,
+		"ready: %s, %u nat and %u filter rules, queues %u to %u, "
+		"hooks %s, fail %s, room for %u flows, socket %s",
+		d->options.config_path,
+		/* Every rule and every default has one counter. */
+		rs->n_hits - n_filter - XCT_CHAINS, n_filter,
+		settings->queue_first, settings->queue_first + d->n_workers - 1,
+		settings->hooks == XCT_HOOKS_AUTO ? "auto" : "manual",
+		settings->fail_open ? "open" : "closed", settings->table_size,
+		d->owns_socket ? d->options.socket_path : "of systemd");
+}
+
+enum xct_exit xct_daemon_start(struct xct_daemon *d,
+			       const struct xct_options *options)
+{
+	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
+		start_config,  probe_capabilities, start_loop,
+		start_socket,  start_engine,	   start_netdev,
+		start_workers, start_control,	   start_hooks,
+	};
+	enum xct_exit result = XCT_EXIT_OK;
+
+	d->options = *options;
+	pthread_mutex_init(&d->lock, NULL);
+	d->region_fd = d->epoll_fd = d->listen_fd = -1;
+	d->signals.fd = d->timer.fd = d->failed.fd = -1;
+	d->raw.fd4 = d->raw.fd6 = -1;
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
+		result = steps[i](d);
+		if (result != XCT_EXIT_OK) {
+			xct_daemon_stop(d);
+			return result;
+		}
+	}
+	log_ready(d);
+	xct_sd_ready();
+	return XCT_EXIT_OK;
+}
+
+/* ------------------------------------------------------------- stopping */
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd); /* none of them has anything unwritten */
+}
+
+void xct_daemon_stop(struct xct_daemon *d)
+{
+	char *error = NULL;
+
+	xct_sd_stopping();
+	if (d->hooks && d->config->settings.hooks == XCT_HOOKS_AUTO &&
+	    xct_hooks_remove(d->hooks, &error) != 0)
+		xct_log(LOG_ERR, "cannot remove the hooks: %s",
+			error ? error : "no memory");
+	free(error);
+	xct_hooks_free(d->hooks);
+	for (unsigned int i = 0; i < d->n_workers; i++)
+		xct_worker_stop(d->workers[i]);
+	if (d->events && d->netdev)
+		xct_events_log(d->events, &d->lock, host_ifname, d,
+			       xct_clock_now());
+	xct_control_free(d->control);
+	xct_rawsend_close(&d->raw);
+	xct_netdev_free(d->netdev);
+	xct_events_free(d->events);
+	if (d->region)
+		munmap(d->region, d->region_size);
+	if (d->work)
+		munmap(d->work, d->work_size);
+	close_fd(d->region_fd);
+	close_fd(d->signals.fd);
+	close_fd(d->timer.fd);
+	close_fd(d->failed.fd);
+	close_fd(d->epoll_fd);
+	close_fd(d->listen_fd);
+	if (d->owns_socket && unlink(d->options.socket_path) < 0)
+		xct_log(LOG_WARNING, "cannot remove %s: %s",
+			d->options.socket_path, strerror(errno));
+	xct_config_free(d->config);
+	pthread_mutex_destroy(&d->lock);
+}

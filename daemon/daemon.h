@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The daemon as a whole: what main.c starts, keeps going and stops.
+ *
+ * Theory of operation
+ *
+ * The main thread runs an epoll loop (signals, a timer, the control socket,
+ * interfaces, workers that gave up) and is the only one to touch struct
+ * xct_daemon. It shares with the workers the engine, the interface table and
+ * the ruleset: whoever uses one of these holds .lock, and never waits for
+ * anything else while holding it. Long work on the flow table is done in
+ * slices, the lock released in between.
+ */
+#ifndef XCT_DAEMON_DAEMON_H
+#define XCT_DAEMON_DAEMON_H
+
+#include <pthread.h>
+#include <time.h>
+
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/events.h"
+#include "daemon/hooks.h"
+#include "daemon/loop.h"
+#include "daemon/netdev.h"
+#include "daemon/probe.h"
+#include "daemon/worker.h"
+
+struct xct_options {
+	const char *config_path;
+	const char *socket_path;
+	int queue;   /* first queue; -1: as configured */
+	int workers; /* 0: automatic; -1: as configured */
+};
+
+/* An address that flows may have been masqueraded to, and that is gone. */
+struct xct_gone {
+	struct xct_addr addr;
+	uint32_t ifindex;
+	uint8_t family;
+};
+
+#define XCT_GONE_MAX 64
+
+struct xct_daemon {
+	struct xct_options options;
+	pthread_mutex_t lock; /* of engine, netdev, ruleset, events, gone */
+
+	struct xct_config *config; /* in force; rules: under the lock */
+	unsigned int generation;   /* of config: 1, then 1 more a reload */
+	time_t loaded_at;	   /* of config; wall clock, to be shown */
+	xct_msec loaded_ms;	   /* the same by the daemon's clock */
+	xct_msec started_ms;
+
+	struct xct_engine *engine;
+	void *region; /* flows; a memfd */
+	void *work;   /* the engine's working memory */
+	size_t region_size;
+	size_t work_size;
+	int region_fd;
+
+	struct xct_netdev *netdev;
+	struct xct_hooks *hooks;
+	struct xct_events *events;
+	struct xct_rawsend raw;
+	struct xct_worker_env env;
+	struct xct_worker *workers[XCT_WORKERS_MAX];
+	unsigned int n_workers;
+	struct xct_control *control;
+
+	struct xct_gone gone[XCT_GONE_MAX]; /* found by the netdev, to purge */
+	unsigned int n_gone;
+
+	int epoll_fd;
+	int listen_fd;
+	bool owns_socket;     /* made here, so removed here */
+	bool is_over;	      /* leave the main loop */
+	enum xct_exit result; /* and exit with this */
+
+	struct xct_siphash_key seed; /* of the engine's hash */
+	struct xct_poll signals;
+	struct xct_poll timer;
+	struct xct_poll failed; /* workers that gave up */
+	struct xct_poll links;
+	struct xct_poll addrs;
+
+	xct_msec watchdog_ms; /* between signs of life; 0: none are wanted */
+	xct_msec alive_ms;    /* when the last one was given */
+	xct_msec status_ms;   /* when STATUS= was sent last */
+	xct_msec retained_ms; /* when retained hooks were looked at last */
+};
+
+/* Start everything. XCT_EXIT_OK, or why not: then that has been logged and all
+ * that was started is stopped. @daemon is all zero before. */
+enum xct_exit xct_daemon_start(struct xct_daemon *daemon,
+			       const struct xct_options *options);
+
+/* Run until a signal or a failure ends it. */
+enum xct_exit xct_daemon_run(struct xct_daemon *daemon);
+
+/* Stop: hooks first, then what still waits in the queues is handled. */
+void xct_daemon_stop(struct xct_daemon *daemon);
+
+/* What the engine is told of @config. */
+void xct_daemon_engine_config(struct xct_daemon *daemon,
+			      const struct xct_config *config,
+			      struct xct_engine_config *cfg);
+
+/* As xct_config_load(), with what the command line says applied. */
+struct xct_config *xct_daemon_load(const struct xct_options *options,
+				   struct xct_messages *messages);
+
+#endif

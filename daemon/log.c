@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages of the daemon.
+ *
+ * xct_log() may be called from any thread: a message is one write. Events come
+ * from the main loop only, which is what owns the state of their limit.
+ */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
+#include "daemon/log.h"
+
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <systemd/sd-journal.h>
+
+#include "common/cursor.h"
+
+/* Events that are logged at once, and then for each second. */
+#define EVENTS_BURST 200
+#define EVENTS_RATE  50
+
+static struct {
+	int max_priority;
+	bool is_journal; /* stderr is the journal: talk to it natively */
+} output = { .max_priority = LOG_INFO };
+
+static struct {
+	xct_msec refilled_at;
+	uint32_t tokens;
+	uint64_t left_out;
+} limit = { .tokens = EVENTS_BURST };
+
+/* For the journal's catalog and for alerts: see xctd(8). */
+static const char *const event_ids[] = {
+	[XCT_EVENT_LOG] = "MESSAGE_ID=5db543eb10ee4a9f88aab0afb4d46cc9",
+	[XCT_EVENT_INVALID] = "MESSAGE_ID=dd2833ae68ae4a50af1d67d31cbf4648",
+	[XCT_EVENT_TABLE_FULL] = "MESSAGE_ID=7a38484e5ee34a859af07d662e8c1dfb",
+};
+
+static bool is_stderr_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev &&
+	       st.st_ino == ino;
+}
+
+void xct_log_init(int max_priority)
+{
+	output.max_priority = max_priority;
+	output.is_journal = is_stderr_journal();
+}
+
+static const char *level_name(int priority)
+{
+	switch (priority) {
+	case LOG_WARNING:
+		return "warning: ";
+	case LOG_DEBUG:
+		return "debug: ";
+	case LOG_INFO:
+	case LOG_NOTICE:
+		return "";
+	default:
+		return "error: ";
+	}
+}
+
+/* One write, so that lines of several threads do not mix. */
+static void write_line(const char *level, const char *message)
+{
+	char line[1200];
+	int len;
+
+	len = snprintf(line, sizeof(line), "xctd: %s%s\n", level, message);
+	if (len >= (int)sizeof(line)) {
+		len = (int)sizeof(line) - 1;
+		line[len - 1] = '\n';
+	}
+	/* There is nobody left to tell. */
+	(void)!write(STDERR_FILENO, line, (size_t)len);
+}
+
+static void log_message(int priority, const char *level, const char *message)
+{
+	if (!output.is_journal ||
+	    sd_journal_send("MESSAGE=%s", message, "PRIORITY=%d", priority,
+			    "SYSLOG_IDENTIFIER=xctd", NULL) < 0)
+		write_line(level, message);
+}
+
+void xct_log(int priority, const char *format, ...)
+{
+	char message[1024];
+	va_list ap;
+
+	if (priority > output.max_priority)
+		return;
+	va_start(ap, format);
+	vsnprintf(message, sizeof(message), format, ap);
+	va_end(ap);
+	log_message(priority, level_name(priority), message);
+}
+
+void xct_log_lines(int priority, const char *text)
+{
+	char message[1024];
+
+	if (priority > output.max_priority)
+		return;
+	while (*text != '\0') {
+		int len = (int)strcspn(text, "\n");
+
+		snprintf(message, sizeof(message), "%.*s", len, text);
+		if (len > 0)
+			/* Such text says itself what it is. */
+			log_message(priority, "", message);
+		text += len;
+		text += *text == '\n';
+	}
+}
+
+/* May one more event be logged? Says how many were left out before it. */
+static bool is_within_limit(xct_msec now)
+{
+	uint64_t earned = (now - limit.refilled_at) * EVENTS_RATE / 1000;
+
+	if (earned > 0) {
+		limit.refilled_at = now;
+		limit.tokens = earned > EVENTS_BURST - limit.tokens
+				       ? EVENTS_BURST
+				       : limit.tokens + (uint32_t)earned;
+	}
+	if (limit.tokens == 0) {
+		limit.left_out++;
+		return false;
+	}
+	limit.tokens--;
+	if (limit.left_out > 0) {
+		xct_log(LOG_WARNING, "%" PRIu64 " events were not logged",
+			limit.left_out);
+		limit.left_out = 0;
+	}
+	return true;
+}
+
+/* "SRC=... DST=... PROTO=tcp SPT=... DPT=...", as netfilter logs write it. */
+static void format_tuple(const struct xct_tuple *t, char *buf, size_t size)
+{
+	char src[XCT_ADDRSTRLEN], dst[XCT_ADDRSTRLEN];
+	const char *proto = xct_proto_name(t->proto);
+	int len;
+
+	len = snprintf(buf, size, " SRC=%s DST=%s",
+		       xct_addr_format(t->family, &t->src, src),
+		       xct_addr_format(t->family, &t->dst, dst));
+	if (proto)
+		len += snprintf(buf + len, size - (size_t)len, " PROTO=%s",
+				proto);
+	else
+		len += snprintf(buf + len, size - (size_t)len, " PROTO=%u",
+				t->proto);
+	if (t->proto == IPPROTO_ICMP || t->proto == IPPROTO_ICMPV6)
+		snprintf(buf + len, size - (size_t)len,
+			 " TYPE=%u CODE=%u ID=%u", t->icmp_type, t->icmp_code,
+			 xct_ntoh16(t->icmp_id));
+	else if (t->sport != 0 || t->dport != 0)
+		snprintf(buf + len, size - (size_t)len, " SPT=%u DPT=%u",
+			 xct_ntoh16(t->sport), xct_ntoh16(t->dport));
+}
+
+static void format_cause(const struct xct_event *event, char *buf, size_t size)
+{
+	const char *text = xct_reason_text(event->reason);
+
+	switch (event->type) {
+	case XCT_EVENT_LOG:
+		snprintf(buf, size, "rule %s", event->rule->name);
+		break;
+	case XCT_EVENT_INVALID:
+		snprintf(buf, size, "invalid: %s", text ? text : "");
+		break;
+	case XCT_EVENT_TABLE_FULL:
+		snprintf(buf, size, "flow table full, connection refused");
+		break;
+	}
+}
+
+void xct_log_event(const struct xct_event *event, const char *in_name,
+		   const char *out_name, xct_msec now)
+{
+	const char *reason = xct_reason_name(event->reason);
+	int priority =
+		event->type == XCT_EVENT_TABLE_FULL ? LOG_WARNING : LOG_INFO;
+	char cause[128], tuple[192] = "", message[512];
+
+	if (priority > output.max_priority || !is_within_limit(now))
+		return;
+	format_cause(event, cause, sizeof(cause));
+	if (event->tuple->family != 0) /* else there was no IP header */
+		format_tuple(event->tuple, tuple, sizeof(tuple));
+	snprintf(message, sizeof(message), "%s: IN=%s OUT=%s%s LEN=%u", cause,
+		 in_name, out_name, tuple, event->bytes);
+	if (!output.is_journal ||
+	    sd_journal_send("MESSAGE=%s", message, "PRIORITY=%d", priority,
+			    "SYSLOG_IDENTIFIER=xctd", "XCT_REASON=%s",
+			    reason ? reason : "", "XCT_RULE=%s",
+			    event->rule ? event->rule->name : "",
+			    event_ids[event->type], NULL) < 0)
+		write_line(level_name(priority), message);
+}

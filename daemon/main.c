@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* xctd: options, then the daemon, then its exit code. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/frame.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+
+#define CONFIG_PATH "/etc/xct/rules.yaml"
+
+enum { OPT_CHECK = 256, OPT_QUEUE, OPT_WORKERS };
+
+static const struct option long_options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "socket", required_argument, NULL, 's' },
+	{ "check", no_argument, NULL, OPT_CHECK },
+	{ "queue", required_argument, NULL, OPT_QUEUE },
+	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void print_usage(FILE *out)
+{
+	fprintf(out,
+		"Usage: xctd [-c FILE] [-s SOCKET] [--check] [--queue N] "
+		"[--workers N] [-v]\n"
+		"A stateful firewall and NAT for what iptables sends to "
+		"NFQUEUE.\n"
+		"\n"
+		"  -c, --config FILE    rules and settings (" CONFIG_PATH
+		"; - is stdin)\n"
+		"  -s, --socket SOCKET  where xctctl talks to it "
+		"(" XCT_SOCKET_PATH ")\n"
+		"      --check          only check the configuration: exit 0 "
+		"or 4\n"
+		"      --queue N        number of the first queue\n"
+		"      --workers N      number of queues, each with a thread "
+		"(0: one a processor)\n"
+		"  -v, --verbose        log more\n"
+		"  -V, --version        print the version\n"
+		"  -h, --help           print this\n");
+}
+
+/* The number in the option's argument, or -1 with a message. */
+static int parse_number(const char *option, const char *arg, int max)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(arg, &end, 10);
+	if (errno || end == arg || *end != '\0' || n < 0 || n > max) {
+		fprintf(stderr,
+			"xctd: %s: \"%s\" is not a number from 0 to "
+			"%d\n",
+			option, arg, max);
+		return -1;
+	}
+	return (int)n;
+}
+
+static enum xct_exit check(const struct xct_options *options)
+{
+	struct xct_messages messages = { 0 };
+	struct xct_config *config = xct_daemon_load(options, &messages);
+	bool is_ok = config != NULL;
+
+	if (messages.text)
+		fputs(messages.text, stderr);
+	if (is_ok)
+		printf("%s: ok\n", options->config_path);
+	xct_messages_fini(&messages);
+	xct_config_free(config);
+	return is_ok ? XCT_EXIT_OK : XCT_EXIT_CONFIG;
+}
+
+static enum xct_exit serve(const struct xct_options *options)
+{
+	static struct xct_daemon daemon;
+	enum xct_exit result = xct_daemon_start(&daemon, options);
+
+	if (result != XCT_EXIT_OK)
+		return result;
+	result = xct_daemon_run(&daemon);
+	xct_daemon_stop(&daemon);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	struct xct_options options = { .config_path = CONFIG_PATH,
+				       .socket_path = XCT_SOCKET_PATH,
+				       .queue = -1,
+				       .workers = -1 };
+	int opt, priority = LOG_INFO;
+	bool is_check = false;
+
+	while ((opt = getopt_long(argc, argv, "c:s:vVh", long_options, NULL)) !=
+	       -1) {
+		switch (opt) {
+		case 'c':
+			options.config_path = optarg;
+			break;
+		case 's':
+			options.socket_path = optarg;
+			break;
+		case OPT_CHECK:
+			is_check = true;
+			break;
+		case OPT_QUEUE:
+			options.queue =
+				parse_number("--queue", optarg, UINT16_MAX);
+			if (options.queue < 0)
+				return XCT_EXIT_USAGE;
+			break;
+		case OPT_WORKERS:
+			options.workers = parse_number("--workers", optarg,
+						       XCT_WORKERS_MAX);
+			if (options.workers < 0)
+				return XCT_EXIT_USAGE;
+			break;
+		case 'v':
+			priority = LOG_DEBUG;
+			break;
+		case 'V':
+			printf("xctd " XCT_VERSION "\n");
+			return XCT_EXIT_OK;
+		case 'h':
+			print_usage(stdout);
+			return XCT_EXIT_OK;
+		default:
+			print_usage(stderr);
+			return XCT_EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "xctd: unexpected argument \"%s\"\n",
+			argv[optind]);
+		print_usage(stderr);
+		return XCT_EXIT_USAGE;
+	}
+	xct_log_init(priority);
+	return is_check ? check(&options) : serve(&options);
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One NFQUEUE and the netlink socket that owns it.
+ *
+ * Theory of operation
+ *
+ * The kernel sends one datagram a packet. Up to XCT_NFQ_BATCH of them are read
+ * with one recvmmsg(), each into a buffer of its own that holds the largest
+ * copy NFQUEUE makes. Their verdicts leave in one sendmsg(): a small header a
+ * packet, and where the packet was edited its bytes straight from the receive
+ * buffer. Verdicts are in order of id, since the kernel looks for each from the
+ * head of the list of packets that wait.
+ *
+ * Every packet that was read is answered, since one without a verdict waits
+ * for ever: what cannot be parsed but has an id is dropped. If a send fails,
+ * the batch is halved and sent again; a single edited packet that still cannot
+ * be returned is dropped.
+ *
+ * Ids are consecutive. The kernel takes a new one before it tries to put the
+ * packet into the socket, so a gap counts packets the socket had no room for.
+ */
+#include "daemon/nfq.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <libnetfilter_queue/libnetfilter_queue.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+
+/* NFQA_PAYLOAD's length is 16 bits wide and counts its own header. */
+#define COPY_RANGE (0xffff - 4)
+#define BUF_SIZE   (COPY_RANGE + 1 + 4096)
+#define RCVBUF	   (32 * 1024 * 1024)
+#define SNDBUF	   (4 * 1024 * 1024) /* more than a batch of edited packets */
+#define HDR_SIZE   64 /* a verdict without the packet: 44 bytes */
+
+struct xct_nfq {
+	struct mnl_socket *nl;
+	uint16_t number;
+	uint32_t next_id; /* 0: none seen yet */
+	struct xct_nfq_counters counters;
+	uint8_t *bufs; /* XCT_NFQ_BATCH of BUF_SIZE */
+	struct mmsghdr msgs[XCT_NFQ_BATCH];
+	struct iovec rx_iov[XCT_NFQ_BATCH];
+	struct iovec tx_iov[2 * XCT_NFQ_BATCH]; /* header, packet; ... */
+	_Alignas(struct nlmsghdr) char hdrs[XCT_NFQ_BATCH][HDR_SIZE];
+};
+
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+static int send_config(struct xct_nfq *nfq, struct nlmsghdr *nlh)
+{
+	if (mnl_socket_sendto(nfq->nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	return 0;
+}
+
+static void put_options(struct nlmsghdr *nlh, uint32_t max_len, bool fail_open)
+{
+	uint32_t flags = NFQA_CFG_F_GSO;
+	uint32_t mask = NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN |
+			NFQA_CFG_F_UID_GID | NFQA_CFG_F_CONNTRACK;
+
+	if (fail_open)
+		flags |= NFQA_CFG_F_FAIL_OPEN;
+	mnl_attr_put_u32(nlh, NFQA_CFG_FLAGS, htonl(flags));
+	mnl_attr_put_u32(nlh, NFQA_CFG_MASK, htonl(mask));
+	nfq_nlmsg_cfg_put_qmaxlen(nlh, max_len);
+}
+
+/* The answer to a request with NLM_F_ACK. 0 or -errno. */
+static int wait_ack(struct xct_nfq *nfq)
+{
+	const struct nlmsghdr *nlh = (const void *)nfq->bufs;
+	const struct nlmsgerr *err;
+	ssize_t len;
+
+	do {
+		len = mnl_socket_recvfrom(nfq->nl, nfq->bufs, BUF_SIZE);
+		if (len < 0)
+			return -errno;
+	} while (!mnl_nlmsg_ok(nlh, (int)len) ||
+		 nlh->nlmsg_type != NLMSG_ERROR ||
+		 mnl_nlmsg_get_payload_len(nlh) < sizeof(*err));
+	err = mnl_nlmsg_get_payload(nlh);
+	return err->error;
+}
+
+/*
+ * The queue copies nothing, and so takes no packet, until the second message:
+ * nothing can come before the acknowledgement of the first. The second cannot
+ * fail for a queue that is ours.
+ */
+static int bind_queue(struct xct_nfq *nfq, uint32_t max_len, bool fail_open)
+{
+	_Alignas(struct nlmsghdr) char buf[256];
+	struct xct_nfq_info info;
+	struct nlmsghdr *nlh;
+	int ret;
+
+	nlh = nfq_nlmsg_put(buf, NFQNL_MSG_CONFIG, nfq->number);
+	nlh->nlmsg_flags |= NLM_F_ACK;
+	nfq_nlmsg_cfg_put_cmd(nlh, AF_UNSPEC, NFQNL_CFG_CMD_BIND);
+	put_options(nlh, max_len, fail_open);
+	ret = send_config(nfq, nlh);
+	if (ret == 0)
+		ret = wait_ack(nfq);
+	if ((ret == -EPERM && xct_nfq_info(nfq->number, &info)) ||
+	    ret == -EBUSY)
+		return -EBUSY;
+	if (ret == -EINVAL || ret == -EOPNOTSUPP)
+		return -EPROTONOSUPPORT;
+	if (ret != 0)
+		return ret;
+
+	nlh = nfq_nlmsg_put(buf, NFQNL_MSG_CONFIG, nfq->number);
+	nfq_nlmsg_cfg_put_params(nlh, NFQNL_COPY_PACKET, COPY_RANGE);
+	return send_config(nfq, nlh);
+}
+
+/* Set a buffer size, beyond the system's limit where that is allowed. */
+static void set_bufsize(int fd, int force_opt, int opt, int size)
+{
+	if (setsockopt(fd, SOL_SOCKET, force_opt, &size, sizeof(size)) < 0)
+		/* A smaller buffer works, and overruns are counted. */
+		(void)setsockopt(fd, SOL_SOCKET, opt, &size, sizeof(size));
+}
+
+static int open_socket(struct xct_nfq *nfq)
+{
+	int on = 1, fd;
+
+	nfq->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	if (!nfq->nl)
+		return -errno;
+	if (mnl_socket_bind(nfq->nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	/* An overrun is no error of the socket: it goes on with what fits. */
+	if (mnl_socket_setsockopt(nfq->nl, NETLINK_NO_ENOBUFS, &on,
+				  sizeof(on)) < 0)
+		return -errno;
+	/* A refused verdict shall not come back with the packet in it. */
+	if (mnl_socket_setsockopt(nfq->nl, NETLINK_CAP_ACK, &on, sizeof(on)) <
+	    0)
+		return -errno;
+	fd = mnl_socket_get_fd(nfq->nl);
+	set_bufsize(fd, SO_RCVBUFFORCE, SO_RCVBUF, RCVBUF);
+	set_bufsize(fd, SO_SNDBUFFORCE, SO_SNDBUF, SNDBUF);
+	return 0;
+}
+
+int xct_nfq_open(struct xct_nfq **out, uint16_t number, uint32_t max_len,
+		 bool fail_open)
+{
+	struct xct_nfq *nfq = calloc(1, sizeof(*nfq));
+	int ret = -ENOMEM;
+
+	if (!nfq)
+		return -ENOMEM;
+	nfq->number = number;
+	nfq->bufs = malloc((size_t)XCT_NFQ_BATCH * BUF_SIZE);
+	if (!nfq->bufs)
+		goto err;
+	for (unsigned int i = 0; i < XCT_NFQ_BATCH; i++) {
+		nfq->rx_iov[i].iov_base = nfq->bufs + (size_t)i * BUF_SIZE;
+		/* Room to pad the last attribute when it is sent back. */
+		nfq->rx_iov[i].iov_len = BUF_SIZE - MNL_ALIGNTO;
+		nfq->msgs[i].msg_hdr.msg_iov = &nfq->rx_iov[i];
+		nfq->msgs[i].msg_hdr.msg_iovlen = 1;
+	}
+	ret = open_socket(nfq);
+	if (ret == 0)
+		ret = bind_queue(nfq, max_len, fail_open);
+	if (ret < 0)
+		goto err;
+	*out = nfq;
+	return 0;
+err:
+	xct_nfq_close(nfq);
+	return ret;
+}
+
+void xct_nfq_close(struct xct_nfq *nfq)
+{
+	if (!nfq)
+		return;
+	if (nfq->nl)
+		/* Nothing to do about a failure; the queue ends either way. */
+		(void)mnl_socket_close(nfq->nl);
+	free(nfq->bufs);
+	free(nfq);
+}
+
+int xct_nfq_configure(struct xct_nfq *nfq, uint32_t max_len, bool fail_open)
+{
+	_Alignas(struct nlmsghdr) char buf[256];
+	struct nlmsghdr *nlh;
+
+	nlh = nfq_nlmsg_put(buf, NFQNL_MSG_CONFIG, nfq->number);
+	put_options(nlh, max_len, fail_open);
+	return send_config(nfq, nlh);
+}
+
+int xct_nfq_fd(const struct xct_nfq *nfq)
+{
+	return mnl_socket_get_fd(nfq->nl);
+}
+
+uint16_t xct_nfq_number(const struct xct_nfq *nfq)
+{
+	return nfq->number;
+}
+
+const struct xct_nfq_counters *xct_nfq_counters(const struct xct_nfq *nfq)
+{
+	return &nfq->counters;
+}
+
+static void note_id(struct xct_nfq *nfq, uint32_t id)
+{
+	if (nfq->next_id != 0 && (int32_t)(id - nfq->next_id) > 0)
+		count(&nfq->counters.overruns, id - nfq->next_id);
+	nfq->next_id = id + 1;
+}
+
+static uint32_t attr_be32(struct nlattr *const *attr, int type)
+{
+	return attr[type] ? ntohl(mnl_attr_get_u32(attr[type])) : 0;
+}
+
+/* True if there is a packet to answer; its data is NULL if that is all. */
+static bool parse_packet(struct xct_nfq *nfq, const struct nlmsghdr *nlh,
+			 struct xct_nfq_packet *packet)
+{
+	struct nlattr *attr[NFQA_MAX + 1] = { 0 };
+	const struct nfqnl_msg_packet_hdr *hdr;
+	bool is_whole = nfq_nlmsg_parse(nlh, attr) >= 0;
+	uint32_t info;
+
+	if (!attr[NFQA_PACKET_HDR])
+		return false;
+	hdr = mnl_attr_get_payload(attr[NFQA_PACKET_HDR]);
+	*packet = (struct xct_nfq_packet){ .id = ntohl(hdr->packet_id) };
+	note_id(nfq, packet->id);
+	if (!is_whole || !attr[NFQA_PAYLOAD])
+		return true;
+
+	info = attr_be32(attr, NFQA_SKB_INFO);
+	packet->data = mnl_attr_get_payload(attr[NFQA_PAYLOAD]);
+	packet->len = mnl_attr_get_payload_len(attr[NFQA_PAYLOAD]);
+	packet->mark = attr_be32(attr, NFQA_MARK);
+	packet->meta.hook = hdr->hook;
+	packet->meta.in_if = attr_be32(attr, NFQA_IFINDEX_INDEV);
+	packet->meta.out_if = attr_be32(attr, NFQA_IFINDEX_OUTDEV);
+	packet->meta.csum_partial = info & NFQA_SKB_CSUMNOTREADY;
+	packet->meta.is_gso = info & NFQA_SKB_GSO;
+	packet->meta.csum_unverified = info & NFQA_SKB_CSUM_NOTVERIFIED;
+	return true;
+}
+
+/* One datagram. True if there is a packet to answer. */
+static bool parse_message(struct xct_nfq *nfq, unsigned int i,
+			  struct xct_nfq_packet *packet)
+{
+	uint32_t len = nfq->msgs[i].msg_len;
+	struct nlmsghdr *nlh = nfq->rx_iov[i].iov_base;
+
+	if (len < MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg)) {
+		count(&nfq->counters.errors, 1);
+		return false;
+	}
+	/* Cut short by the socket: the id, in front, is still good. */
+	if (nlh->nlmsg_len > len)
+		nlh->nlmsg_len = len;
+	if (nlh->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET) ||
+	    !parse_packet(nfq, nlh, packet)) {
+		count(&nfq->counters.errors, 1);
+		return false;
+	}
+	count(&nfq->counters.received, 1);
+	if (!packet->data)
+		count(&nfq->counters.errors, 1);
+	return true;
+}
+
+int xct_nfq_receive(struct xct_nfq *nfq,
+		    struct xct_nfq_packet packets[static XCT_NFQ_BATCH],
+		    bool *is_drained)
+{
+	int n_msgs, n = 0;
+
+	n_msgs = recvmmsg(xct_nfq_fd(nfq), nfq->msgs, XCT_NFQ_BATCH,
+			  MSG_DONTWAIT, NULL);
+	*is_drained = n_msgs < XCT_NFQ_BATCH;
+	if (n_msgs < 0) {
+		if (errno == EAGAIN || errno == EINTR)
+			return 0;
+		if (errno != ENOBUFS)
+			return -errno;
+		count(&nfq->counters.overruns, 1);
+		*is_drained = false;
+		return 0;
+	}
+	for (int i = 0; i < n_msgs; i++)
+		if (parse_message(nfq, (unsigned int)i, &packets[n]))
+			n++;
+	return n;
+}
+
+/* The verdict for @packet, in slot @i. */
+static void build_verdict(struct xct_nfq *nfq, unsigned int i,
+			  const struct xct_nfq_packet *packet, bool is_accepted)
+{
+	struct iovec *iov = &nfq->tx_iov[2 * (size_t)i];
+	struct nlattr payload;
+	struct nlmsghdr *nlh;
+
+	nlh = nfq_nlmsg_put(nfq->hdrs[i], NFQNL_MSG_VERDICT, nfq->number);
+	nfq_nlmsg_verdict_put(nlh, (int)packet->id,
+			      is_accepted ? NF_ACCEPT : NF_DROP);
+	if (is_accepted && packet->new_mark != packet->mark)
+		nfq_nlmsg_verdict_put_mark(nlh, packet->new_mark);
+	iov[0].iov_base = nfq->hdrs[i];
+	iov[1].iov_base = packet->data;
+	iov[1].iov_len = 0;
+	if (is_accepted && packet->is_edited) {
+		payload.nla_type = NFQA_PAYLOAD;
+		payload.nla_len = (uint16_t)(sizeof(payload) + packet->len);
+		memcpy(mnl_nlmsg_get_payload_tail(nlh), &payload,
+		       sizeof(payload));
+		nlh->nlmsg_len += (uint32_t)sizeof(payload);
+		iov[1].iov_len = MNL_ALIGN(packet->len);
+	}
+	iov[0].iov_len = nlh->nlmsg_len;
+	nlh->nlmsg_len += (uint32_t)iov[1].iov_len;
+}
+
+static void send_verdicts(struct xct_nfq *nfq,
+			  const struct xct_nfq_packet *packets,
+			  unsigned int first, unsigned int n)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct msghdr msg = {
+		.msg_name = &kernel,
+		.msg_namelen = sizeof(kernel),
+		.msg_iov = &nfq->tx_iov[2 * (size_t)first],
+		.msg_iovlen = 2 * (size_t)n,
+	};
+	ssize_t ret;
+
+	do {
+		ret = sendmsg(xct_nfq_fd(nfq), &msg, 0);
+	} while (ret < 0 && errno == EINTR);
+	if (ret >= 0) {
+		count(&nfq->counters.verdicts, n);
+		return;
+	}
+	if (n > 1) {
+		send_verdicts(nfq, packets, first, n / 2);
+		send_verdicts(nfq, packets, first + n / 2, n - n / 2);
+		return;
+	}
+	count(&nfq->counters.errors, 1);
+	if (msg.msg_iov[1].iov_len == 0)
+		return;
+	build_verdict(nfq, first, &packets[first], false);
+	send_verdicts(nfq, packets, first, 1);
+}
+
+void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,
+		    unsigned int n)
+{
+	uint64_t mangled = 0;
+
+	if (n == 0)
+		return;
+	for (unsigned int i = 0; i < n; i++) {
+		build_verdict(nfq, i, &packets[i], packets[i].is_accepted);
+		mangled += nfq->tx_iov[2 * (size_t)i + 1].iov_len != 0;
+	}
+	count(&nfq->counters.mangled, mangled);
+	send_verdicts(nfq, packets, 0, n);
+}
+
+bool xct_nfq_info(uint16_t number, struct xct_nfq_info *info)
+{
+	/* Through self: where only processes are shown in /proc, it is there. */
+	FILE *f = fopen("/proc/self/net/netfilter/nfnetlink_queue", "re");
+	unsigned int queue, mode, range;
+	bool is_found = false;
+
+	if (!f)
+		return false;
+	while (!is_found &&
+	       fscanf(f,
+		      "%u %" SCNu32 " %" SCNu32 " %u %u %" SCNu64 " %" SCNu64
+		      "%*[^\n]",
+		      &queue, &info->portid, &info->waiting, &mode, &range,
+		      &info->dropped, &info->user_dropped) == 7)
+		is_found = queue == number;
+	(void)fclose(f); /* only read */
+	return is_found;
+}

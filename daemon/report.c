@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the control socket tells about the daemon. */
+#include "daemon/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "daemon/clock.h"
+#include "daemon/daemon.h"
+#include "daemon/describe.h"
+#include "daemon/sd.h"
+
+/* jansson's _new functions take what is given, also when they fail, and accept
+ * NULL for it: a failure shows where the text is made. */
+static json_t *number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	/* Fails only without memory: then a member is missing. */
+	(void)json_object_set_new(object, key, value);
+}
+
+static void append(json_t *array, json_t *value)
+{
+	(void)json_array_append_new(array, value); /* as above */
+}
+
+static char *dump(json_t *root)
+{
+	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+
+	json_decref(root);
+	return text;
+}
+
+static json_t *queue_stats(const struct xct_worker *worker)
+{
+	const struct xct_nfq *nfq = xct_worker_nfq(worker);
+	const struct xct_nfq_counters *c = xct_nfq_counters(nfq);
+	struct xct_nfq_info info = { 0 };
+	json_t *queue = json_object();
+
+	/* Without it the kernel's own counters are shown as 0. */
+	(void)xct_nfq_info(xct_nfq_number(nfq), &info);
+	set(queue, "queue", number(xct_nfq_number(nfq)));
+	set(queue, "received", number(c->received));
+	set(queue, "verdicts", number(c->verdicts));
+	set(queue, "mangled", number(c->mangled));
+	set(queue, "dropped_kernel", number(info.dropped));
+	set(queue, "dropped_user", number(info.user_dropped));
+	set(queue, "overruns", number(c->overruns));
+	set(queue, "errors", number(c->errors));
+	return queue;
+}
+
+char *xct_report_stats(struct xct_daemon *d)
+{
+	json_t *root = json_object(), *classes = json_object();
+	json_t *reasons = json_object(), *queues = json_array();
+	struct xct_engine_stats stats;
+
+	pthread_mutex_lock(&d->lock);
+	xct_engine_stats(d->engine, &stats);
+	pthread_mutex_unlock(&d->lock);
+
+#define X(field, text) set(root, #field, number(stats.field));
+	XCT_ENGINE_COUNTERS(X)
+#undef X
+	set(root, "flows", number(stats.flows));
+	set(root, "max_flows", number(stats.max_flows));
+	for (int i = 0; i < XCT_CLASSES; i++)
+		set(classes, xct_class_name((enum xct_class)i),
+		    number(stats.class_packets[i]));
+	set(root, "class", classes);
+	for (int i = 0; i < XCT_REASON_COUNT; i++)
+		if (stats.reason_packets[i] != 0)
+			set(reasons, xct_reason_name((enum xct_reason)i),
+			    number(stats.reason_packets[i]));
+	set(root, "reasons", reasons);
+	for (unsigned int i = 0; i < d->n_workers; i++)
+		append(queues, queue_stats(d->workers[i]));
+	set(root, "queues", queues);
+	return dump(root);
+}
+
+static void append_rule(json_t *rules, const struct xct_ruleset *rs,
+			const char *chain, const struct xct_rule *rule,
+			const uint64_t *hits)
+{
+	char *text = xct_describe_rule(rs, rule);
+	json_t *object = json_object();
+
+	set(object, "chain", json_string(chain));
+	set(object, "name", json_string(rule->name));
+	set(object, "line", number(rule->line));
+	set(object, "text", json_string(text ? text : ""));
+	set(object, "hits", number(hits[rule->id]));
+	append(rules, object);
+	free(text);
+}
+
+/* The rules of both NAT lists as the file has them; one that is in both, once.
+ * Each list is in the order of the file. */
+static void append_nat(json_t *rules, const struct xct_ruleset *rs,
+		       const uint64_t *hits)
+{
+	const struct xct_rule *d = rs->dnat, *s = rs->snat;
+	const struct xct_rule *d_end = d + rs->n_dnat, *s_end = s + rs->n_snat;
+
+	while (d != d_end || s != s_end) {
+		bool is_dnat = s == s_end || (d != d_end && d->id <= s->id);
+		const struct xct_rule *rule = is_dnat ? d : s;
+
+		append_rule(rules, rs, "nat", rule, hits);
+		if (d != d_end && d->id == rule->id)
+			d++;
+		if (s != s_end && s->id == rule->id)
+			s++;
+	}
+}
+
+char *xct_report_rules(struct xct_daemon *d)
+{
+	const struct xct_ruleset *rs = &d->config->ruleset;
+	json_t *root, *rules, *policies;
+	size_t size = rs->n_hits * sizeof(*rs->hits);
+	uint64_t *hits = malloc(size ? size : 1);
+
+	if (!hits)
+		return NULL;
+	pthread_mutex_lock(&d->lock);
+	if (size > 0)
+		memcpy(hits, rs->hits, size);
+	pthread_mutex_unlock(&d->lock);
+
+	root = json_object();
+	rules = json_array();
+	policies = json_array();
+	append_nat(rules, rs, hits);
+	for (int i = 0; i < XCT_CHAINS; i++) {
+		const struct xct_chain *chain = &rs->chain[i];
+		const char *name = xct_describe_chain((enum xct_chain_id)i);
+		json_t *policy = json_object();
+
+		for (uint32_t j = 0; j < chain->n; j++)
+			append_rule(rules, rs, name, &chain->rules[j], hits);
+		set(policy, "chain", json_string(name));
+		set(policy, "policy", json_string(xct_describe_policy(chain)));
+		set(policy, "hits", number(hits[chain->policy_id]));
+		append(policies, policy);
+	}
+	set(root, "generation", number(d->generation));
+	set(root, "file", json_string(d->options.config_path));
+	set(root, "rules", rules);
+	set(root, "policies", policies);
+	free(hits);
+	return dump(root);
+}
+
+char *xct_report_status(struct xct_daemon *d)
+{
+	const struct xct_settings *settings = &d->config->settings;
+	json_t *root = json_object(), *queues = json_array();
+	struct xct_engine_stats stats;
+	char loaded[40];
+	struct tm tm;
+
+	pthread_mutex_lock(&d->lock);
+	xct_engine_stats(d->engine, &stats);
+	pthread_mutex_unlock(&d->lock);
+	if (!gmtime_r(&d->loaded_at, &tm) ||
+	    strftime(loaded, sizeof(loaded), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		loaded[0] = '\0';
+	for (unsigned int i = 0; i < d->n_workers; i++)
+		append(queues,
+		       number(xct_nfq_number(xct_worker_nfq(d->workers[i]))));
+
+	set(root, "version", json_string(XCT_VERSION));
+	set(root, "pid", number((uint64_t)getpid()));
+	set(root, "uptime_s", number((xct_clock_now() - d->started_ms) / 1000));
+	set(root, "config", json_string(d->options.config_path));
+	set(root, "generation", number(d->generation));
+	set(root, "loaded_at", json_string(loaded));
+	set(root, "flows", number(stats.flows));
+	set(root, "max_flows", number(stats.max_flows));
+	set(root, "workers", number(d->n_workers));
+	set(root, "queues", queues);
+	set(root, "hooks",
+	    json_string(settings->hooks == XCT_HOOKS_AUTO ? "auto" : "manual"));
+	set(root, "fail_open", json_boolean(settings->fail_open));
+	set(root, "systemd", json_boolean(xct_sd_is_notified()));
+	return dump(root);
+}
+
+char *xct_report_hooks(struct xct_daemon *d)
+{
+	char *v4, *v6, *text = NULL;
+
+	v4 = xct_hooks_render(d->hooks, d->config, d->n_workers, AF_INET);
+	v6 = xct_hooks_render(d->hooks, d->config, d->n_workers, AF_INET6);
+	if (v4 && v6 &&
+	    asprintf(&text,
+		     "# iptables-restore --noflush\n%s"
+		     "# ip6tables-restore --noflush\n%s",
+		     v4, v6) < 0)
+		text = NULL;
+	free(v4);
+	free(v6);
+	return text;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A worker: reads a batch of packets, takes the engine's lock once for all of
+ * them, answers them with one message, and only then waits again.
+ *
+ * Theory of operation
+ *
+ * Nearly all cost of NFQUEUE is in the kernel's receive and reinject, which run
+ * in the thread that calls them and outside the lock; so workers scale although
+ * the engine is used by one at a time. Nothing is allocated and nothing is
+ * logged for a packet.
+ *
+ * A worker ends when its stop_fd is written to, after it has found the queue
+ * empty for DRAIN_MS (or STOP_MS are over), or when its socket fails, which it
+ * tells the main loop.
+ */
+#include "daemon/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+
+#define HEARTBEAT_MS 500
+#define DRAIN_MS     20	  /* a packet on its way into the queue has arrived */
+#define STOP_MS	     1000 /* where hooks of others go on feeding the queue */
+#define TURN	     64	  /* batches before looking at anything else */
+
+struct xct_worker {
+	const struct xct_worker_env *env;
+	struct xct_nfq *nfq;
+	pthread_t thread;
+	int stop_fd;
+	_Atomic xct_msec seen_at;
+	struct xct_nfq_packet packets[XCT_NFQ_BATCH];
+	struct xct_result results[XCT_NFQ_BATCH];
+};
+
+/* May the engine see it? Manually made hooks can be where it knows nothing. */
+static bool is_known_hook(uint8_t hook)
+{
+	return hook == XCT_HOOK_PREROUTING || hook == XCT_HOOK_INPUT ||
+	       hook == XCT_HOOK_OUTPUT || hook == XCT_HOOK_POSTROUTING;
+}
+
+static void run_engine(struct xct_worker *w, struct xct_nfq_packet *packet,
+		       struct xct_result *result, xct_msec now)
+{
+	uint32_t mask = w->env->mark_mask;
+	int shift = __builtin_ctz(mask);
+
+	packet->meta.stage = (uint8_t)((packet->mark & mask) >> shift);
+	xct_engine_packet(w->env->engine, packet->data, packet->len,
+			  &packet->meta, now, result);
+	packet->is_accepted = result->verdict == XCT_VERDICT_ACCEPT;
+	packet->is_edited = result->is_edited;
+	packet->new_mark = (packet->mark & ~mask) |
+			   ((uint32_t)result->stage << shift & mask);
+}
+
+static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
+{
+	pthread_mutex_lock(w->env->lock);
+	for (unsigned int i = 0; i < n; i++) {
+		w->results[i].reply_len = 0;
+		if (w->packets[i].data &&
+		    is_known_hook(w->packets[i].meta.hook))
+			run_engine(w, &w->packets[i], &w->results[i], now);
+	}
+	pthread_mutex_unlock(w->env->lock);
+
+	xct_nfq_answer(w->nfq, w->packets, n);
+	for (unsigned int i = 0; i < n; i++)
+		if (w->results[i].reply_len != 0)
+			/* A reply may be lost like any other packet. */
+			(void)xct_rawsend_send(w->env->raw, w->results[i].reply,
+					       w->results[i].reply_len,
+					       w->packets[i].meta.in_if);
+}
+
+/* Handle what is there, at most one turn. 0 or -errno. */
+static int take_turn(struct xct_worker *w)
+{
+	bool is_drained = false;
+	xct_msec now;
+	int n;
+
+	for (int i = 0; i < TURN && !is_drained; i++) {
+		n = xct_nfq_receive(w->nfq, w->packets, &is_drained);
+		if (n < 0)
+			return n;
+		now = xct_clock_now();
+		atomic_store_explicit(&w->seen_at, now, memory_order_relaxed);
+		if (n > 0)
+			handle_batch(w, (unsigned int)n, now);
+	}
+	return 0;
+}
+
+static int run(struct xct_worker *w)
+{
+	struct pollfd fds[] = {
+		{ .fd = xct_nfq_fd(w->nfq), .events = POLLIN },
+		{ .fd = w->stop_fd, .events = POLLIN },
+	};
+	xct_msec stop_at = 0; /* 0: go on */
+	int n, ret;
+
+	for (;;) {
+		n = poll(fds, stop_at ? 1 : 2,
+			 stop_at ? DRAIN_MS : HEARTBEAT_MS);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (stop_at && (n == 0 || xct_clock_now() >= stop_at))
+			return 0;
+		if (!stop_at && fds[1].revents & POLLIN)
+			stop_at = xct_clock_now() + STOP_MS;
+		ret = take_turn(w);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+static void *worker_main(void *arg)
+{
+	struct xct_worker *w = arg;
+	uint64_t one = 1;
+	int ret = run(w);
+
+	if (ret < 0) {
+		xct_log(LOG_ERR, "queue %u: receiving failed: %s",
+			xct_nfq_number(w->nfq), strerror(-ret));
+		/* Cannot fail: the counter is far from full. */
+		(void)!write(w->env->failed_fd, &one, sizeof(one));
+	}
+	return NULL;
+}
+
+int xct_worker_start(struct xct_worker **out, struct xct_nfq *nfq,
+		     const struct xct_worker_env *env)
+{
+	struct xct_worker *w = calloc(1, sizeof(*w));
+	char name[16];
+	int ret = -ENOMEM;
+
+	if (!w)
+		goto err_nfq;
+	w->env = env;
+	w->nfq = nfq;
+	w->seen_at = xct_clock_now();
+	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->stop_fd < 0) {
+		ret = -errno;
+		goto err_worker;
+	}
+	ret = -pthread_create(&w->thread, NULL, worker_main, w);
+	if (ret < 0)
+		goto err_stop_fd;
+	snprintf(name, sizeof(name), "xctd-q%u", xct_nfq_number(nfq));
+	(void)pthread_setname_np(w->thread, name); /* for ps and top only */
+	*out = w;
+	return 0;
+err_stop_fd:
+	(void)close(w->stop_fd); /* nothing to lose */
+err_worker:
+	free(w);
+err_nfq:
+	xct_nfq_close(nfq);
+	return ret;
+}
+
+void xct_worker_stop(struct xct_worker *w)
+{
+	uint64_t one = 1;
+
+	if (!w)
+		return;
+	/* Cannot fail: it is written to once. */
+	(void)!write(w->stop_fd, &one, sizeof(one));
+	pthread_join(w->thread, NULL);
+	xct_nfq_close(w->nfq);
+	(void)close(w->stop_fd); /* nothing to lose */
+	free(w);
+}
+
+struct xct_nfq *xct_worker_nfq(const struct xct_worker *w)
+{
+	return w->nfq;
+}
+
+xct_msec xct_worker_seen_at(const struct xct_worker *w)
+{
+	return atomic_load_explicit(&w->seen_at, memory_order_relaxed);
+}

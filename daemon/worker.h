@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A worker: a thread that owns one queue and carries its packets through the
+ * engine.
+ */
+#ifndef XCT_DAEMON_WORKER_H
+#define XCT_DAEMON_WORKER_H
+
+#include <pthread.h>
+
+#include "daemon/engine/engine.h"
+#include "daemon/nfq.h"
+#include "daemon/rawsend.h"
+
+#define XCT_WORKERS_MAX 256
+
+/* What all workers share; outlives them. */
+struct xct_worker_env {
+	struct xct_engine *engine;
+	pthread_mutex_t *lock;	       /* the engine's */
+	const struct xct_rawsend *raw; /* for what the engine answers with */
+	uint32_t mark_mask;	       /* two adjacent bits */
+	int failed_fd; /* eventfd: written to when a worker cannot go on */
+};
+
+struct xct_worker; /* opaque */
+
+/* Start a thread for @nfq, which is the worker's from now on, also on failure.
+ * Signals must be blocked already. 0 or -errno. */
+int xct_worker_start(struct xct_worker **worker, struct xct_nfq *nfq,
+		     const struct xct_worker_env *env);
+
+/* Handle what still waits in the queue, end the thread, close the queue. NULL
+ * accepted. */
+void xct_worker_stop(struct xct_worker *worker);
+
+struct xct_nfq *xct_worker_nfq(const struct xct_worker *worker);
+
+/* When it last showed life: at least every second. */
+xct_msec xct_worker_seen_at(const struct xct_worker *worker);
+
+#endif

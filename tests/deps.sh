@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Install the Debian packages that are missing, as root; else name them.
+#
+#   deps.sh GROUP...     groups: build, demo (run time of the demo), test
+set -eu
+
+declare -A packages=(
+	[build]="gcc make pkg-config libc6-dev libnetfilter-queue-dev
+		libmnl-dev libnfnetlink-dev libyaml-dev libsystemd-dev
+		libjansson-dev"
+	[demo]="iptables iproute2 procps nginx-light curl dnsmasq-base dnsutils
+		iputils-ping util-linux python3"
+	[test]="libcmocka-dev binutils git iptables iproute2 procps util-linux
+		conntrack python3 python3-pytest python3-scapy nginx-light curl
+		dnsmasq-base dnsutils iputils-ping iperf3 ethtool systemd
+		mandoc clang-format cppcheck shellcheck"
+)
+
+# Several packages can bring the same program: any nginx will do.
+provided()
+{
+	case $1 in
+	nginx-light) command -v nginx ;;
+	dnsutils) command -v dig ;;
+	*) dpkg-query -W -f '${Status}' "$1" 2>/dev/null |
+		grep -x 'install ok installed' ;;
+	esac >/dev/null
+}
+
+wanted=()
+for group; do
+	if [ -z "${packages[$group]-}" ]; then
+		echo "deps.sh: no such group: $group" >&2
+		exit 2
+	fi
+	for package in ${packages[$group]}; do
+		provided "$package" || wanted+=("$package")
+	done
+done
+[ ${#wanted[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "deps.sh: not a Debian system; please install the equivalent of:" >&2
+	echo "  ${wanted[*]}" >&2
+	exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+	echo "These packages are missing; as root:" >&2
+	echo "  apt-get install ${wanted[*]}" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q install -y --no-install-recommends "${wanted[@]}"

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fixtures: labs that are torn down whatever happens."""
+
+import os
+import pathlib
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import lab as lab_module  # noqa: E402 (needs the path above)
+
+
+def pytest_sessionstart(session):
+    if os.geteuid() != 0:
+        pytest.exit("the integration tests need root", returncode=4)
+    # SIGTERM unwinds like ^C, so that fixtures clean up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    for left in list(lab_module.open_labs):
+        left.close()
+
+
+def labs():
+    """A function that makes labs; all are closed in the end."""
+    made = []
+
+    def make(**options):
+        made.append(lab_module.Lab(**options))
+        return made[-1]
+    yield make
+    errors = []
+    for each in made:
+        try:
+            each.close()
+        except AssertionError as error:
+            errors.append(str(error))
+    assert not errors, "\n".join(errors)
+
+
+make_lab = pytest.fixture(labs, name="make_lab")
+make_module_lab = pytest.fixture(labs, scope="module", name="make_module_lab")
+
+
+@pytest.fixture
+def lab(make_lab):
+    """Client, router, server; no route back to the LAN."""
+    return make_lab()
+
+
+@pytest.fixture
+def routed(make_lab):
+    """The same, where the server can reach the LAN without translation."""
+    return make_lab(routed=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show what xctd said in a test that failed."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        for made in lab_module.open_labs:
+            if made.xctd:
+                report.sections.append(("xctd", made.xctd.messages()))

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every policy that is shipped loads, and the default one locks nobody out."""
+
+import subprocess
+
+import pytest
+
+from lab import ROOT, SERVER, SERVER6, WAN, XCTCTL, XCTD, can_connect, ping
+
+SHIPPED = sorted([ROOT / "conf/rules.yaml",
+                  *(ROOT / "conf/examples").glob("*.yaml")])
+
+
+def test_there_are_examples():
+    assert len(SHIPPED) >= 4
+
+
+@pytest.mark.parametrize("path", SHIPPED,
+                         ids=[str(p.relative_to(ROOT)) for p in SHIPPED])
+def test_it_loads(path):
+    for command in ([XCTD, "--check", "-c", path], [XCTCTL, "check", path]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "warning" not in (done.stdout + done.stderr).lower()
+
+
+@pytest.mark.parametrize("path", SHIPPED,
+                         ids=[str(p.relative_to(ROOT)) for p in SHIPPED])
+def test_it_starts_and_stops(lab, path):
+    xctd = lab.start_xctd(path.read_text())
+    assert xctd.is_alive()
+    xctd.stop()
+
+
+def test_the_default_policy_accepts_and_tracks(routed):
+    routed.start_xctd((ROOT / "conf/rules.yaml").read_text())
+    assert ping(routed.client, SERVER) and ping(routed.client, SERVER6)
+    with routed.router.listen(WAN, 22):
+        assert can_connect(routed.server, WAN, 22) is True
+    assert {e["proto"] for e in routed.xctd.list()} == {"icmp", "icmpv6", "tcp"}

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Installed and run by a real systemd, in a machine that is thrown away."""
+
+import subprocess
+
+import pytest
+
+from lab import BUILD, ROOT
+
+MAKE = ["make", "-C", str(ROOT), "--no-print-directory", "-o", "all",
+        f"B={BUILD}"]  # install what is built
+INSTALL = " ".join([*MAKE, "install", "PREFIX=/usr", "SYSCONFDIR=/etc"])
+
+# What every script starts with: a network beyond the machine to ping through.
+PRELUDE = """
+set -eu
+say() { echo "--- $*"; }
+expect_failure() { if "$@"; then echo "unexpected success: $*"; exit 1; fi; }
+ip netns add far
+ip link add near0 type veth peer name far0 netns far
+ip addr add 192.0.2.1/24 dev near0
+ip link set near0 up
+ip -n far addr add 192.0.2.2/24 dev far0
+ip -n far link set far0 up
+"""
+
+
+def machine(script):
+    done = subprocess.run([ROOT / "tests/systemd/boot.sh", INSTALL, "bash",
+                           "-c", PRELUDE + script], capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_service_starts_reloads_and_stops():
+    machine("""
+    say start
+    systemctl start xctd
+    test "$(systemctl is-active xctd)" = active
+    test -S /run/xct/xctd.sock
+    ping -c 1 -W 2 192.0.2.2
+    xctctl list | grep 'icmp .* dst=192.0.2.2'
+
+    say edit and reload
+    cat > /etc/xct/rules.yaml <<'END'
+filter:
+  output:
+    default: accept
+    rules:
+      - {name: no-ping, proto: icmp, drop: yes}
+END
+    systemctl reload xctd
+    xctctl flush
+    expect_failure ping -c 1 -W 1 192.0.2.2
+    xctctl rules | grep no-ping
+
+    say a broken file
+    echo 'filter: {outputt: {default: accept}}' > /etc/xct/rules.yaml
+    expect_failure systemctl reload xctd
+    test "$(systemctl is-active xctd)" = active
+    expect_failure ping -c 1 -W 1 192.0.2.2
+    xctctl rules | grep no-ping
+    journalctl -u xctd --no-pager | grep 'rules.yaml:1:'
+
+    say priorities
+    journalctl -u xctd -p err --no-pager -o cat | grep -q outputt
+    journalctl -u xctd -p 6..6 --no-pager -o cat | grep -q .
+    expect_failure sh -c \
+        "journalctl -u xctd -p err --no-pager -o cat | grep -i started"
+
+    say stop
+    systemctl stop xctd
+    test "$(systemctl show -p Result --value xctd)" = success
+    expect_failure sh -c \
+        '{ iptables-save; ip6tables-save; } | grep -Ei "xct|NFQUEUE"'
+    test ! -s /proc/net/netfilter/nfnetlink_queue
+    ping -c 1 -W 2 192.0.2.2
+    """)
+
+
+def test_the_socket_starts_the_service():
+    machine("""
+    systemctl start xctd.socket
+    test "$(systemctl is-active xctd.socket)" = active
+    test "$(systemctl is-active xctd.service || :)" = inactive
+    xctctl status
+    test "$(systemctl is-active xctd.service)" = active
+    ping -c 1 -W 2 192.0.2.2
+    xctctl list | grep 'icmp .* dst=192.0.2.2'
+    systemctl stop xctd.socket xctd.service
+    test ! -s /proc/net/netfilter/nfnetlink_queue
+    """)
+
+
+def test_it_runs_with_no_more_rights_than_it_needs():
+    out = machine("""
+    systemctl start xctd
+    pid=$(systemctl show -p MainPID --value xctd)
+    grep CapEff /proc/$pid/status
+    systemd-analyze verify --man=no xctd.service
+    """)
+    effective = next(int(line.split()[1], 16) for line in out.splitlines()
+                     if line.startswith("CapEff"))
+    net_admin, net_raw = 1 << 12, 1 << 13
+    allowed = net_admin | net_raw
+    assert effective & net_admin
+    assert effective & ~allowed & ~other_capabilities() == 0
+
+
+def other_capabilities():
+    """Rights that the unit names itself."""
+    names = {"CAP_DAC_OVERRIDE": 1, "CAP_CHOWN": 0, "CAP_FOWNER": 3,
+             "CAP_IPC_LOCK": 14, "CAP_SYS_NICE": 23}
+    unit = (ROOT / "systemd/xctd.service").read_text()
+    return sum(1 << bit for name, bit in names.items() if name in unit)
+
+
+def test_a_hung_daemon_is_restarted_by_the_watchdog():
+    machine("""
+    mkdir -p /etc/systemd/system/xctd.service.d
+    printf '[Service]\\nWatchdogSec=1\\nRestartSec=0\\n' \
+        > /etc/systemd/system/xctd.service.d/test.conf
+    systemctl daemon-reload
+    systemctl start xctd
+    first=$(systemctl show -p MainPID --value xctd)
+    kill -STOP $first
+    for _ in $(seq 100); do
+        pid=$(systemctl show -p MainPID --value xctd)
+        if [ "$pid" != "$first" ] && [ "$pid" != 0 ] &&
+            xctctl status >/dev/null 2>&1; then
+            ping -c 1 -W 2 192.0.2.2
+            exit 0
+        fi
+        sleep 0.1
+    done
+    systemctl status xctd
+    exit 1
+    """)
+
+
+@pytest.mark.parametrize("prefix", ["/usr", "/opt/xct"])
+def test_make_install_and_uninstall_honour_their_variables(tmp_path, prefix):
+    make = [*MAKE, f"DESTDIR={tmp_path}", f"PREFIX={prefix}",
+            "SYSCONFDIR=/cfg"]
+    subprocess.run([*make, "install"], check=True, capture_output=True)
+    inside = tmp_path / prefix.lstrip("/")
+    for path in "sbin/xctd", "sbin/xctctl", "lib/systemd/system/xctd.socket", \
+            "share/man/man8/xctd.8", "share/man/man8/xctctl.8", \
+            "share/man/man5/rules.yaml.5":
+        assert (inside / path).is_file(), path
+    unit = (inside / "lib/systemd/system/xctd.service").read_text()
+    assert f"{prefix}/sbin/xctd" in unit
+    rules = tmp_path / "cfg/xct/rules.yaml"
+    rules.write_text("# mine\n")
+    subprocess.run([*make, "install"], check=True, capture_output=True)
+    assert rules.read_text() == "# mine\n"
+    subprocess.run([*make, "uninstall"], check=True, capture_output=True)
+    left = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert left == [rules]
