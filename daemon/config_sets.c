@@ -144,15 +144,10 @@ bool xct_is_any(const struct xct_node *node)
 	return node->kind == XCT_NODE_SCALAR && strcmp(node->text, "any") == 0;
 }
 
-static bool is_negated(const char *text)
-{
-	return text[0] == '!';
-}
-
 static const char *negation_hint(const char *text)
 {
-	return is_negated(text) ? " (\"not\" is said by a rule before this one)"
-				: "";
+	return text[0] == '!' ? " (\"not\" is said by a rule before this one)"
+			      : "";
 }
 
 /* ---- interfaces ---- */
@@ -275,15 +270,14 @@ static bool add_interface(struct xct_reader *r, const struct xct_node *item,
 bool xct_read_compiled(struct xct_reader *r, const struct xct_node *node,
 		       const char *what, int index, xct_set_id *number)
 {
+	bool is_interface = !strcmp(what, "in") || !strcmp(what, "out");
+
 	if (index == -ENOSPC && is_first_excess(r))
 		(void)xct_diag_error(
 			r->diag, node->at,
 			"too many different values of %s; expected at most %u "
 			"in one file",
-			what,
-			strcmp(what, "in") && strcmp(what, "out")
-				? XCT_SETS_MAX
-				: XCT_IFSETS_MAX);
+			what, is_interface ? XCT_IFSETS_MAX : XCT_SETS_MAX);
 	if (index == -ENOSPC)
 		return false;
 	if (index < 0)
@@ -345,6 +339,23 @@ static const char *kind_name(enum named_kind kind)
 	return kind == NAMED_ADDRS ? "addresses" : "ports";
 }
 
+static void unknown_set(struct xct_reader *r, const struct xct_node *item,
+			const char *what, enum named_kind kind)
+{
+	const char *expected = kind == NAMED_ADDRS
+				       ? "an address, a prefix, a range "
+					 "FIRST-LAST or the name of a set"
+				       : "a number, a range FIRST-LAST or the "
+					 "name of a set";
+
+	(void)xct_diag_error(r->diag, item->at,
+			     "%s: \"%s\" is no %s, and no set of that name%s%s",
+			     what, xct_excerpt(item->text).s,
+			     kind == NAMED_ADDRS ? "address" : "port",
+			     set_hint(r, item->text, expected).s,
+			     negation_hint(item->text));
+}
+
 /* The set that @item names, for a condition on what is @kind. */
 static struct xct_named *use_set(struct xct_reader *r,
 				 const struct xct_node *item, const char *what,
@@ -353,20 +364,7 @@ static struct xct_named *use_set(struct xct_reader *r,
 	struct xct_named *set = find(&r->sets, item->text);
 
 	if (!set) {
-		(void)xct_diag_error(
-			r->diag, item->at, "%s: \"%s\" is no %s%s%s", what,
-			xct_excerpt(item->text).s,
-			kind == NAMED_ADDRS ? "address, and no set of that name"
-					    : "port, and no set of that name",
-			set_hint(
-				r, item->text,
-				kind == NAMED_ADDRS
-					? "an address, a prefix, a range FIRST-LAST "
-					  "or the name of a set"
-					: "a number, a range FIRST-LAST or the name "
-					  "of a set")
-				.s,
-			negation_hint(item->text));
+		unknown_set(r, item, what, kind);
 		return NULL;
 	}
 	set->is_used = true;

@@ -61,28 +61,29 @@ void xct_log_init(int max_priority)
 	output.is_journal = is_stderr_journal();
 }
 
-static const char *level_name(int priority)
+/* How a line that is not for the journal begins. */
+static const char *prefix_of(int priority)
 {
 	switch (priority) {
 	case LOG_WARNING:
-		return "warning: ";
+		return "xctd: warning: ";
 	case LOG_DEBUG:
-		return "debug: ";
+		return "xctd: debug: ";
 	case LOG_INFO:
 	case LOG_NOTICE:
-		return "";
+		return "xctd: ";
 	default:
-		return "error: ";
+		return "xctd: error: ";
 	}
 }
 
 /* One write, so that lines of several threads do not mix. */
-static void write_line(const char *level, const char *message)
+static void write_line(const char *prefix, const char *message)
 {
 	char line[1200];
 	int len;
 
-	len = snprintf(line, sizeof(line), "xctd: %s%s\n", level, message);
+	len = snprintf(line, sizeof(line), "%s%s\n", prefix, message);
 	if (len >= (int)sizeof(line)) {
 		len = (int)sizeof(line) - 1;
 		line[len - 1] = '\n';
@@ -91,12 +92,12 @@ static void write_line(const char *level, const char *message)
 	(void)!write(STDERR_FILENO, line, (size_t)len);
 }
 
-static void log_message(int priority, const char *level, const char *message)
+static void log_message(int priority, const char *prefix, const char *message)
 {
 	if (!output.is_journal ||
 	    sd_journal_send("MESSAGE=%s", message, "PRIORITY=%d", priority,
 			    "SYSLOG_IDENTIFIER=xctd", NULL) < 0)
-		write_line(level, message);
+		write_line(prefix, message);
 }
 
 void xct_log(int priority, const char *format, ...)
@@ -109,7 +110,7 @@ void xct_log(int priority, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(message, sizeof(message), format, ap);
 	va_end(ap);
-	log_message(priority, level_name(priority), message);
+	log_message(priority, prefix_of(priority), message);
 }
 
 void xct_log_lines(int priority, const char *text)
@@ -123,7 +124,7 @@ void xct_log_lines(int priority, const char *text)
 
 		snprintf(message, sizeof(message), "%.*s", len, text);
 		if (len > 0)
-			/* Such text says itself what it is. */
+			/* Such text says for itself what it is about. */
 			log_message(priority, "", message);
 		text += len;
 		text += *text == '\n';
@@ -217,5 +218,5 @@ void xct_log_event(const struct xct_event *event, const char *in_name,
 			    reason ? reason : "", "XCT_RULE=%s",
 			    event->rule ? event->rule->name : "",
 			    event_ids[event->type], NULL) < 0)
-		write_line(level_name(priority), message);
+		write_line(prefix_of(priority), message);
 }

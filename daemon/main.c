@@ -73,7 +73,7 @@ static enum xct_exit check(const struct xct_options *options)
 	bool is_ok = config != NULL;
 
 	if (messages.text)
-		fputs(messages.text, stderr);
+		xct_log_lines(is_ok ? LOG_WARNING : LOG_ERR, messages.text);
 	if (is_ok)
 		printf("%s: ok\n", options->config_path);
 	xct_messages_fini(&messages);

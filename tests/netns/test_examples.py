@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every policy that is shipped loads, and the default one locks nobody out."""
 
+import re
 import subprocess
+import textwrap
 
 import pytest
 
@@ -22,6 +24,16 @@ def test_it_loads(path):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "warning" not in (done.stdout + done.stderr).lower()
+
+
+def test_the_policy_in_the_readme_loads(tmp_path):
+    text = (ROOT / "README.md").read_text()
+    block = re.search(r"^( *)```yaml\n(.*?)^ *```", text, re.M | re.S)
+    path = tmp_path / "rules.yaml"
+    path.write_text(textwrap.dedent(block[2]))
+    done = subprocess.run([XCTD, "--check", "-c", path], capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", SHIPPED,

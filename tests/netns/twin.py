@@ -39,6 +39,9 @@ class Twin:
             for ns, dev in ((lab.client, "eth0"), (lab.server, "eth0"),
                             (lab.router, "lan0"), (lab.router, "wan0")):
                 ns.run("ethtool", "-K", dev, *OFFLOADS_OFF)
+            for ns in lab.client, lab.server:
+                # A busy machine would see segments probed for a second time.
+                ns.sysctl(net__ipv4__tcp_early_retrans=0)
             if prepare:
                 prepare(lab)
         self.kernel = KernelTable(self.labs[0], kernel_rules)

@@ -91,6 +91,10 @@ static void yaml_that_is_not_wanted(void **state)
 		  "f:4:1: error: key \"hooks\" given twice; first in line 1\n" },
 		{ "nat:\n  - {src: any, exempt: yes, src: 1.1.1.1}\n",
 		  "f:2:29: error: key \"src\" given twice; first in line 2\n" },
+		/* The first stays; what the others say is not looked at. */
+		{ "nat:\n  - {exempt: yes, exempt: no}\nsets: {a: 1, a: x}\n",
+		  "f:2:19: error: key \"exempt\" given twice; first in line 2\n"
+		  "f:3:14: error: key \"a\" given twice; first in line 3\n" },
 		{ "hooks: !!str auto\n",
 		  "f:1:8: error: YAML tags are not supported; a \"!\" at the "
 		  "beginning must stand in quotes\n" },
