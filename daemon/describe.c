@@ -44,7 +44,7 @@ static void list_end(struct line *line)
 		fputc(']', line->out);
 }
 
-static void write_ifset(struct line *line, const char *name, uint16_t index)
+static void write_ifset(struct line *line, const char *name, uint32_t index)
 {
 	const struct xct_ifset *set;
 
@@ -106,7 +106,7 @@ static void write_prefix(FILE *out, const struct xct_addr_range *range)
 	fprintf(out, "/%d", len);
 }
 
-static void write_addrset(struct line *line, const char *name, uint16_t index)
+static void write_addrset(struct line *line, const char *name, uint32_t index)
 {
 	const struct xct_addrset *set;
 
@@ -125,7 +125,7 @@ static void write_addrset(struct line *line, const char *name, uint16_t index)
 	list_end(line);
 }
 
-static void write_portset(struct line *line, const char *name, uint16_t index)
+static void write_portset(struct line *line, const char *name, uint32_t index)
 {
 	const struct xct_portset *set;
 
@@ -152,7 +152,7 @@ static unsigned int count_bytes(const struct xct_byteset *set)
 	return n;
 }
 
-static void write_protoset(struct line *line, uint16_t index)
+static void write_protoset(struct line *line, uint32_t index)
 {
 	const struct xct_byteset *set;
 
@@ -174,7 +174,7 @@ static void write_protoset(struct line *line, uint16_t index)
 }
 
 /* As numbers: those of ICMP, then those of ICMPv6. */
-static void write_icmpset(struct line *line, uint16_t index)
+static void write_icmpset(struct line *line, uint32_t index)
 {
 	const struct xct_icmpset *set;
 
@@ -204,7 +204,7 @@ static void write_classes(struct line *line, uint8_t classes)
 	list_end(line);
 }
 
-static bool is_one_family(const struct line *line, uint16_t index)
+static bool is_one_family(const struct line *line, uint32_t index)
 {
 	const struct xct_addrset *set;
 
@@ -215,7 +215,7 @@ static bool is_one_family(const struct line *line, uint16_t index)
 	       set->ranges[0].family == set->ranges[set->n - 1].family;
 }
 
-static bool is_one_icmp(const struct line *line, uint16_t index)
+static bool is_one_icmp(const struct line *line, uint32_t index)
 {
 	const struct xct_byteset *set;
 

@@ -14,7 +14,7 @@
 #include "common/flow_info.h"
 #include "common/names.h"
 
-#define XCT_ANY	       UINT16_MAX
+#define XCT_ANY	       UINT32_MAX
 #define XCT_IFSETS_MAX 256 /* distinct sets of interfaces in one policy */
 
 /* Interface names; a "*" at the end of a pattern matches any rest. */
@@ -62,14 +62,14 @@ struct xct_icmpset {
 
 /* Conditions; all of them must hold. */
 struct xct_match {
-	uint16_t in; /* index into ifsets, or XCT_ANY */
-	uint16_t out;
-	uint16_t src;	    /* index into addrsets */
-	uint16_t dst;	    /* as the packet is now: after DNAT, before SNAT */
-	uint16_t sport;	    /* index into portsets */
-	uint16_t dport;	    /* as it is now, after DNAT */
-	uint16_t proto;	    /* index into protosets */
-	uint16_t icmp;	    /* index into icmpsets */
+	uint32_t in; /* index into ifsets, or XCT_ANY */
+	uint32_t out;
+	uint32_t src;	    /* index into addrsets */
+	uint32_t dst;	    /* as the packet is now: after DNAT, before SNAT */
+	uint32_t sport;	    /* index into portsets */
+	uint32_t dport;	    /* as it is now, after DNAT */
+	uint32_t proto;	    /* index into protosets */
+	uint32_t icmp;	    /* index into icmpsets */
 	uint8_t family;	    /* AF_INET, AF_INET6, 0: both */
 	uint8_t classes;    /* bit per enum xct_class; rules: NEW if not said */
 	uint8_t translated; /* 1: source, 2: destination translated; 3: either */
