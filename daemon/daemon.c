@@ -680,7 +680,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
 		result = steps[i](d);
 		if (result != XCT_EXIT_OK) {
-			xct_daemon_stop(d);
+			(void)xct_daemon_stop(d); /* it failed anyway */
 			return result;
 		}
 	}
@@ -697,15 +697,18 @@ static void close_fd(int fd)
 		(void)close(fd); /* none of them has anything unwritten */
 }
 
-void xct_daemon_stop(struct xct_daemon *d)
+bool xct_daemon_stop(struct xct_daemon *d)
 {
+	bool is_clean = true;
 	char *error = NULL;
 
 	xct_sd_stopping();
 	if (d->hooks && d->config->settings.hooks == XCT_HOOKS_AUTO &&
-	    xct_hooks_remove(d->hooks, &error) != 0)
+	    xct_hooks_remove(d->hooks, &error) != 0) {
 		xct_log(LOG_ERR, "cannot remove the hooks: %s",
 			error ? error : "no memory");
+		is_clean = false;
+	}
 	free(error);
 	xct_hooks_free(d->hooks);
 	for (unsigned int i = 0; i < d->n_workers; i++)
@@ -732,4 +735,5 @@ void xct_daemon_stop(struct xct_daemon *d)
 			d->options.socket_path, strerror(errno));
 	xct_config_free(d->config);
 	pthread_mutex_destroy(&d->lock);
+	return is_clean;
 }

@@ -98,8 +98,9 @@ enum xct_exit xct_daemon_start(struct xct_daemon *daemon,
 /* Run until a signal or a failure ends it. */
 enum xct_exit xct_daemon_run(struct xct_daemon *daemon);
 
-/* Stop: hooks first, then what still waits in the queues is handled. */
-void xct_daemon_stop(struct xct_daemon *daemon);
+/* Stop: hooks first, then what still waits in the queues is handled. False if
+ * hooks are left behind: that has been logged. */
+bool xct_daemon_stop(struct xct_daemon *daemon);
 
 /* What the engine is told of @config. */
 void xct_daemon_engine_config(struct xct_daemon *daemon,

@@ -89,7 +89,8 @@ static enum xct_exit serve(const struct xct_options *options)
 	if (result != XCT_EXIT_OK)
 		return result;
 	result = xct_daemon_run(&daemon);
-	xct_daemon_stop(&daemon);
+	if (!xct_daemon_stop(&daemon) && result == XCT_EXIT_OK)
+		result = XCT_EXIT_FAILED;
 	return result;
 }
 
