@@ -8,6 +8,9 @@ PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
 DATADIR    ?= $(PREFIX)/share
 MANDIR     ?= $(DATADIR)/man
+BASHDIR    ?= $(DATADIR)/bash-completion/completions
+ZSHDIR     ?= $(DATADIR)/zsh/vendor-completions
+FISHDIR    ?= $(DATADIR)/fish/vendor_completions.d
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= /etc
 DESTDIR    ?=
@@ -134,7 +137,8 @@ fuzz: ## fuzz for FUZZ_TIME seconds each (needs clang)
 	$(Q)tests/fuzz/run.sh $(or $(FUZZ_TIME),30) $(FUZZ_SRC)
 
 INSTALL_DIRS := $(SBINDIR) $(UNITDIR) $(MANDIR)/man5 $(MANDIR)/man8 \
-	$(SYSCONFDIR)/xct $(DATADIR)/xct $(DATADIR)/doc/xct/examples
+	$(SYSCONFDIR)/xct $(DATADIR)/xct $(DATADIR)/doc/xct/examples \
+	$(BASHDIR) $(ZSHDIR) $(FISHDIR)
 # Paths that installed files name.
 PATHS := sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|/etc/xct|$(SYSCONFDIR)/xct|g' \
 	-e 's|/usr/share|$(DATADIR)|g'
@@ -148,6 +152,9 @@ install: all ## install below PREFIX (honours DESTDIR, SBINDIR ...)
 		'$(DESTDIR)$(DATADIR)/xct' || exit 1; done
 	install -m 644 conf/examples/*.yaml \
 		'$(DESTDIR)$(DATADIR)/doc/xct/examples'
+	install -m 644 ctl/completion/xctctl.bash '$(DESTDIR)$(BASHDIR)/xctctl'
+	install -m 644 ctl/completion/_xctctl '$(DESTDIR)$(ZSHDIR)'
+	install -m 644 ctl/completion/xctctl.fish '$(DESTDIR)$(FISHDIR)'
 	test -e '$(DESTDIR)$(SYSCONFDIR)/xct/rules.yaml' || \
 		$(PATHS) conf/rules.yaml > '$(DESTDIR)$(SYSCONFDIR)/xct/rules.yaml'
 	$(PATHS) systemd/xctd.service > '$(DESTDIR)$(UNITDIR)/xctd.service'
@@ -156,7 +163,9 @@ install: all ## install below PREFIX (honours DESTDIR, SBINDIR ...)
 uninstall: ## remove what install put there; rules.yaml stays
 	rm -f '$(DESTDIR)$(SBINDIR)/xctd' '$(DESTDIR)$(SBINDIR)/xctctl' \
 		'$(DESTDIR)$(UNITDIR)/xctd.service' \
-		'$(DESTDIR)$(UNITDIR)/xctd.socket'
+		'$(DESTDIR)$(UNITDIR)/xctd.socket' \
+		'$(DESTDIR)$(BASHDIR)/xctctl' '$(DESTDIR)$(ZSHDIR)/_xctctl' \
+		'$(DESTDIR)$(FISHDIR)/xctctl.fish'
 	for page in $(notdir $(MANUALS)); do \
 		rm -f '$(DESTDIR)$(MANDIR)'/man$${page##*.}/$$page; done
 	rm -rf '$(DESTDIR)$(DATADIR)/xct' '$(DESTDIR)$(DATADIR)/doc/xct'

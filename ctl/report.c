@@ -267,15 +267,30 @@ enum xct_exit xct_ctl_status(const struct xct_ctl *ctl)
 	return XCT_EXIT_OK;
 }
 
+/* The daemon sends both families' parts, IPv4 first, each under this line. */
+#define HOOKS_V6 "# ip6tables-restore --noflush\n"
+
 enum xct_exit xct_ctl_hooks(const struct xct_ctl *ctl)
 {
+	const char *family = ctl->argc ? ctl->argv[0] : "";
 	enum xct_exit ret;
-	char *text;
+	char *text, *v6;
 
+	if (*family && strcmp(family, "ipv4") && strcmp(family, "ipv6")) {
+		xct_ctl_say("hooks: \"%s\" is no family; expected ipv4 or ipv6",
+			    family);
+		return XCT_EXIT_USAGE;
+	}
 	ret = xct_request_text(ctl->socket, XCT_REQ_HOOKS, &text);
 	if (ret != XCT_EXIT_OK)
 		return ret;
-	fputs(text, stdout);
+	v6 = strstr(text, HOOKS_V6);
+	if (v6 && strcmp(family, "ipv6") == 0)
+		fputs(v6, stdout);
+	else if (v6 && *family)
+		fwrite(text, 1, (size_t)(v6 - text), stdout);
+	else
+		fputs(text, stdout);
 	free(text);
 	return XCT_EXIT_OK;
 }

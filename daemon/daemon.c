@@ -58,11 +58,21 @@ struct xct_config *xct_daemon_load(const struct xct_options *options,
 
 /* ------------------------------------------- what the engine asks for */
 
+/* A NEW connection is judged by what interfaces are now, not by what they were
+ * when the main loop last looked: the first one of a batch catches up. */
+static void catch_up(struct xct_daemon *d)
+{
+	if (d->has_begun)
+		xct_netdev_catch(d->netdev);
+	d->has_begun = false;
+}
+
 static bool host_ifname(void *ctx, uint32_t ifindex,
 			char name[static XCT_IFNAMSIZ])
 {
 	struct xct_daemon *d = ctx;
 
+	catch_up(d);
 	return xct_netdev_ifname(d->netdev, ifindex, name);
 }
 
@@ -71,6 +81,7 @@ static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 {
 	struct xct_daemon *d = ctx;
 
+	catch_up(d);
 	return xct_netdev_ifaddr(d->netdev, ifindex, family, dst, addr);
 }
 
@@ -131,12 +142,26 @@ static void addr_gone(void *ctx, uint32_t ifindex, uint8_t family,
 		;
 }
 
+/* Take one of the addresses that are gone. */
+static bool take_gone(struct xct_daemon *d, struct xct_gone *gone)
+{
+	bool is_any;
+
+	pthread_mutex_lock(&d->lock);
+	is_any = d->n_gone > 0;
+	if (is_any)
+		*gone = d->gone[--d->n_gone];
+	pthread_mutex_unlock(&d->lock);
+	return is_any;
+}
+
 /* Flows masqueraded to an address that is gone are dead. */
 static void purge_gone(struct xct_daemon *d)
 {
-	while (d->n_gone > 0) {
-		struct xct_gone *gone = &d->gone[--d->n_gone];
-		struct xct_flow_filter filter = gone_filter(gone);
+	struct xct_gone gone;
+
+	while (take_gone(d, &gone)) {
+		struct xct_flow_filter filter = gone_filter(&gone);
 		xct_msec now = xct_clock_now();
 		uint32_t cursor = 0;
 		bool is_more;
@@ -360,6 +385,7 @@ static void timer_ready(struct xct_poll *poll, uint32_t events)
 	 * to us. */
 	(void)!read(poll->fd, &ticks, sizeof(ticks));
 	expire(d, now);
+	purge_gone(d); /* that a worker has found */
 	xct_events_log(d->events, &d->lock, host_ifname, d, now);
 	notify(d, now);
 	drop_retained(d, now);
@@ -576,7 +602,8 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 					  .lock = &d->lock,
 					  .raw = &d->raw,
 					  .mark_mask = settings->mark_mask,
-					  .failed_fd = d->failed.fd };
+					  .failed_fd = d->failed.fd,
+					  .has_begun = &d->has_begun };
 	/* All or none: no packet is taken before every queue is ours. */
 	while (bound < n) {
 		uint16_t number = (uint16_t)(settings->queue_first + bound);

@@ -70,6 +70,7 @@ struct xct_daemon {
 
 	struct xct_gone gone[XCT_GONE_MAX]; /* found by the netdev, to purge */
 	unsigned int n_gone;
+	bool has_begun; /* a batch, since the netdev has caught up */
 
 	int epoll_fd;
 	int listen_fd;

@@ -66,6 +66,7 @@ static void run_engine(struct xct_worker *w, struct xct_nfq_packet *packet,
 static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 {
 	pthread_mutex_lock(w->env->lock);
+	*w->env->has_begun = true;
 	for (unsigned int i = 0; i < n; i++) {
 		w->results[i].reply_len = 0;
 		if (w->packets[i].data &&

@@ -20,7 +20,8 @@ struct xct_worker_env {
 	pthread_mutex_t *lock;	       /* the engine's */
 	const struct xct_rawsend *raw; /* for what the engine answers with */
 	uint32_t mark_mask;	       /* two adjacent bits */
-	int failed_fd; /* eventfd: written to when a worker cannot go on */
+	int failed_fd;	 /* eventfd: written to when a worker cannot go on */
+	bool *has_begun; /* set when a batch begins; under the lock */
 };
 
 struct xct_worker; /* opaque */

@@ -141,8 +141,9 @@ def test_hooks_manual_leaves_them_to_the_operator(routed):
     xctd = routed.start_xctd("hooks: manual\n" + MASQUERADE + CLOSED)
     assert hooks_left(routed.router) == ""
     assert ping(routed.client, SERVER)  # nothing is queued yet
-    text = xctd.ctl("hooks").stdout
-    restore(routed, text)
+    for family, tool in ("ipv4", "iptables"), ("ipv6", "ip6tables"):
+        text = xctd.ctl("hooks", family).stdout
+        routed.router.run(tool + "-restore", "--noflush", input=text)
     assert "NFQUEUE" in hooks_left(routed.router)
     assert not ping(routed.client, SERVER, wait=0.2)
     # What the operator installed, the operator removes.
@@ -154,13 +155,6 @@ def test_hooks_manual_leaves_them_to_the_operator(routed):
         for table in "raw", "mangle":
             routed.router.run(tool, "-t", table, "-F")
             routed.router.run(tool, "-t", table, "-X")
-
-
-def restore(lab, text):
-    """Install what xctctl hooks has printed: a part for each family."""
-    v4, v6 = text.split("# ip6tables-restore --noflush\n")
-    lab.router.run("iptables-restore", "--noflush", input=v4)
-    lab.router.run("ip6tables-restore", "--noflush", input=v6)
 
 
 def run_xctd(lab, *args, prefix=(), policy=OPEN, env=None):
