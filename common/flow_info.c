@@ -9,6 +9,8 @@
 
 #include <netinet/in.h>
 
+#include "common/names.h"
+
 static bool has_ports(uint8_t proto)
 {
 	switch (proto) {
@@ -55,6 +57,29 @@ static inline bool holds(const struct xct_flow_filter *filter, uint32_t field,
 	return !(filter->fields & field) || is_match;
 }
 
+/* Are @a and @b the same where @mask has ones? */
+static bool is_masked_equal(const struct xct_addr *a, const struct xct_addr *b,
+			    const struct xct_addr *mask)
+{
+	return !((a->u64[0] ^ b->u64[0]) & mask->u64[0]) &&
+	       !((a->u64[1] ^ b->u64[1]) & mask->u64[1]);
+}
+
+static bool match_masks(const struct xct_flow_filter *f,
+			const struct xct_flow_info *info)
+{
+	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
+
+	return holds(f, XCT_FILTER_ORIG_SRC_MASK,
+		     f->orig_src.family == orig->family &&
+			     is_masked_equal(&orig->src, &f->orig_src.first,
+					     &f->orig_src_mask)) &&
+	       holds(f, XCT_FILTER_ORIG_DST_MASK,
+		     f->orig_dst.family == orig->family &&
+			     is_masked_equal(&orig->dst, &f->orig_dst.first,
+					     &f->orig_dst_mask));
+}
+
 static bool match_addrs(const struct xct_flow_filter *f,
 			const struct xct_flow_info *info)
 {
@@ -83,7 +108,7 @@ static bool match_ports(const struct xct_flow_filter *f,
 
 	if (!(f->fields & port_fields))
 		return true;
-	return has_ports(orig->proto) &&
+	return (has_ports(orig->proto) || orig->proto == IPPROTO_GRE) &&
 	       holds(f, XCT_FILTER_ORIG_SPORT, f->orig_sport == orig->sport) &&
 	       holds(f, XCT_FILTER_ORIG_DPORT, f->orig_dport == orig->dport) &&
 	       holds(f, XCT_FILTER_REPLY_SPORT,
@@ -123,10 +148,18 @@ static bool match_nat(const struct xct_flow_filter *f,
 	is_src = xct_flow_info_is_src_nat(info);
 	is_dst = xct_flow_info_is_dst_nat(info);
 	/* An address is asked for: a changed port alone does not count. */
-	is_src_ip = !xct_addr_equal(&orig->src, &reply->dst) &&
-		    xct_range_contains(&f->nat_src, reply->family, &reply->dst);
-	is_dst_ip = !xct_addr_equal(&orig->dst, &reply->src) &&
-		    xct_range_contains(&f->nat_dst, reply->family, &reply->src);
+	is_src_ip =
+		!xct_addr_equal(&orig->src, &reply->dst) &&
+		xct_range_contains(&f->nat_src, reply->family, &reply->dst) &&
+		holds(f, XCT_FILTER_SRC_NAT_PORT,
+		      has_ports(orig->proto) && orig->sport != reply->dport &&
+			      f->nat_sport == reply->dport);
+	is_dst_ip =
+		!xct_addr_equal(&orig->dst, &reply->src) &&
+		xct_range_contains(&f->nat_dst, reply->family, &reply->src) &&
+		holds(f, XCT_FILTER_DST_NAT_PORT,
+		      has_ports(orig->proto) && orig->dport != reply->sport &&
+			      f->nat_dport == reply->sport);
 
 	if (!(f->fields & XCT_FILTER_ANY_NAT))
 		return holds(f, XCT_FILTER_SRC_NAT, is_src) &&
@@ -139,19 +172,30 @@ static bool match_nat(const struct xct_flow_filter *f,
 	       (f->fields & XCT_FILTER_DST_NAT_IP && is_dst_ip);
 }
 
-/* Only TCP flows have a state worth a name. */
 static bool match_state(const struct xct_flow_filter *f,
 			const struct xct_flow_info *info)
 {
 	return holds(f, XCT_FILTER_STATE,
-		     info->tuple[XCT_DIR_ORIG].proto == IPPROTO_TCP &&
+		     xct_state_name(info->tuple[XCT_DIR_ORIG].proto,
+				    f->state) &&
 			     info->state == f->state) &&
 	       holds(f, XCT_FILTER_STATUS,
 		     (info->status & f->status) == f->status) &&
-	       holds(f, XCT_FILTER_UNREPLIED,
-		     !(info->status & XCT_STATUS_SEEN_REPLY)) &&
+	       holds(f, XCT_FILTER_UNSET, !(info->status & f->status_unset)) &&
 	       holds(f, XCT_FILTER_MARK,
 		     (info->mark & f->mark_mask) == f->mark);
+}
+
+static bool match_zone(const struct xct_flow_filter *f,
+		       const struct xct_flow_info *info)
+{
+	return holds(f, XCT_FILTER_ZONE, f->zone == xct_flow_info_zone(info)) &&
+	       holds(f, XCT_FILTER_ORIG_ZONE,
+		     f->orig_zone ==
+			     xct_flow_info_zone_of(info, XCT_DIR_ORIG)) &&
+	       holds(f, XCT_FILTER_REPLY_ZONE,
+		     f->reply_zone ==
+			     xct_flow_info_zone_of(info, XCT_DIR_REPLY));
 }
 
 bool xct_flow_filter_match(const struct xct_flow_filter *filter,
@@ -163,8 +207,8 @@ bool xct_flow_filter_match(const struct xct_flow_filter *filter,
 	       holds(filter, XCT_FILTER_FAMILY,
 		     filter->family == orig->family) &&
 	       holds(filter, XCT_FILTER_PROTO, filter->proto == orig->proto) &&
-	       holds(filter, XCT_FILTER_ZONE, filter->zone == info->zone) &&
-	       match_addrs(filter, info) && match_ports(filter, info) &&
+	       match_zone(filter, info) && match_addrs(filter, info) &&
+	       match_masks(filter, info) && match_ports(filter, info) &&
 	       match_icmp(filter, info) && match_nat(filter, info) &&
 	       match_state(filter, info);
 }

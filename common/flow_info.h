@@ -31,12 +31,14 @@ struct xct_flow_info {
 	uint64_t packets[XCT_DIRS];
 	uint64_t bytes[XCT_DIRS]; /* of the IP packets, headers included */
 	uint64_t age_ms;	  /* since the first packet */
-	uint32_t status;	  /* enum xct_flow_status */
+	uint64_t start_ms; /* of the first packet: since 1970, wall clock */
+	uint32_t status;   /* enum xct_flow_status */
 	uint32_t mark;
-	uint32_t timeout_s; /* seconds until it expires, rounded down */
-	uint16_t zone;
-	uint8_t state; /* of the protocol's tracker: enum xct_tcp_state ... */
-	uint8_t has_counters; /* accounting is on */
+	uint32_t timeout_s;	 /* seconds until it expires, rounded down */
+	uint32_t vtag[XCT_DIRS]; /* SCTP: verification tags */
+	uint8_t state;		 /* of the tracker; xct_state_name() */
+	uint8_t has_counters;	 /* accounting is on */
+	uint8_t has_timestamps;	 /* age and start are to be shown */
 };
 
 /* Which fields of a filter take part. */
@@ -53,7 +55,7 @@ enum xct_filter_field {
 	XCT_FILTER_REPLY_DPORT = 1 << 9,
 	XCT_FILTER_STATE = 1 << 10,
 	XCT_FILTER_STATUS = 1 << 11,	 /* all of .status set */
-	XCT_FILTER_UNREPLIED = 1 << 12,	 /* SEEN_REPLY not set (-u UNSET) */
+	XCT_FILTER_UNSET = 1 << 12,	 /* none of .status_unset set */
 	XCT_FILTER_MARK = 1 << 13,	 /* (mark & mark_mask) == .mark */
 	XCT_FILTER_SRC_NAT = 1 << 14,	 /* source translated */
 	XCT_FILTER_DST_NAT = 1 << 15,	 /* destination translated */
@@ -63,14 +65,22 @@ enum xct_filter_field {
 	XCT_FILTER_ICMP_TYPE = 1 << 19,
 	XCT_FILTER_ICMP_CODE = 1 << 20,
 	XCT_FILTER_ICMP_ID = 1 << 21,
-	XCT_FILTER_ZONE = 1 << 22,
+	XCT_FILTER_ZONE = 1 << 22, /* of both directions; or 0 */
 	XCT_FILTER_ID = 1 << 23,
-	XCT_FILTER_MASQ_IF = 1 << 24, /* masqueraded on interface .masq_if */
+	XCT_FILTER_MASQ_IF = 1 << 24,	 /* masqueraded on interface .masq_if */
+	XCT_FILTER_ORIG_ZONE = 1 << 25,	 /* of this direction alone; or 0 */
+	XCT_FILTER_REPLY_ZONE = 1 << 26, /* the same */
+	XCT_FILTER_ORIG_SRC_MASK = 1 << 27, /* .orig_src.first, where the mask
+					       has ones */
+	XCT_FILTER_ORIG_DST_MASK = 1 << 28,
+	XCT_FILTER_SRC_NAT_PORT = 1 << 29, /* with SRC_NAT_IP: the port has */
+	XCT_FILTER_DST_NAT_PORT = 1 << 30, /* become .nat_sport, .nat_dport */
 };
 
 struct xct_flow_filter {
 	uint32_t fields; /* enum xct_filter_field; 0 matches every flow */
 	uint32_t status;
+	uint32_t status_unset;
 	uint32_t mark;
 	uint32_t mark_mask;
 	uint64_t id;
@@ -80,12 +90,18 @@ struct xct_flow_filter {
 	struct xct_addr_range reply_dst;
 	struct xct_addr_range nat_src;
 	struct xct_addr_range nat_dst;
-	xct_be16 orig_sport;
+	struct xct_addr orig_src_mask;
+	struct xct_addr orig_dst_mask;
+	xct_be16 orig_sport; /* ports, or GRE keys */
 	xct_be16 orig_dport;
 	xct_be16 reply_sport;
 	xct_be16 reply_dport;
+	xct_be16 nat_sport;
+	xct_be16 nat_dport;
 	xct_be16 icmp_id;
 	uint16_t zone;
+	uint16_t orig_zone;
+	uint16_t reply_zone;
 	uint32_t masq_if;
 	uint8_t family;
 	uint8_t proto;
@@ -93,6 +109,69 @@ struct xct_flow_filter {
 	uint8_t icmp_type;
 	uint8_t icmp_code;
 };
+
+/* Which fields of a change are made. */
+enum xct_change_field {
+	XCT_CHANGE_TIMEOUT = 1 << 0,
+	XCT_CHANGE_STATUS = 1 << 1, /* set the bits of .status */
+	XCT_CHANGE_MARK = 1 << 2,   /* (mark & ~mark_mask) ^ .mark */
+	XCT_CHANGE_STATE = 1 << 3,  /* the protocol must be known */
+	XCT_CHANGE_VTAGS = 1 << 4,  /* SCTP */
+};
+
+struct xct_flow_change {
+	uint32_t fields; /* enum xct_change_field */
+	uint32_t timeout_s;
+	uint32_t status;
+	uint32_t mark;
+	uint32_t mark_mask;
+	uint32_t vtag[XCT_DIRS];
+	uint8_t state;
+};
+
+/* What is to be changed of which flows. */
+struct xct_flow_update {
+	struct xct_flow_filter filter;
+	struct xct_flow_change change;
+};
+
+/* Which parts of a new flow are said: the rest follows from them. */
+enum xct_create_field {
+	XCT_CREATE_REPLY_SRC = 1 << 0, /* else: the inverse of the original */
+	XCT_CREATE_REPLY_DST = 1 << 1,
+	XCT_CREATE_REPLY_SPORT = 1 << 2,
+	XCT_CREATE_REPLY_DPORT = 1 << 3,
+	XCT_CREATE_SRC_NAT = 1 << 4, /* translate to .nat_src ... */
+	XCT_CREATE_DST_NAT = 1 << 5,
+	XCT_CREATE_SRC_NAT_PORT = 1 << 6, /* ... and to this port */
+	XCT_CREATE_DST_NAT_PORT = 1 << 7,
+};
+
+/* A flow to be made by hand. */
+struct xct_flow_create {
+	uint32_t fields; /* enum xct_create_field */
+	struct xct_tuple tuple[XCT_DIRS];
+	struct xct_addr nat_src;
+	struct xct_addr nat_dst;
+	xct_be16 nat_sport;
+	xct_be16 nat_dport;
+	struct xct_flow_change change; /* .timeout_s is needed */
+};
+
+/* The zone that both directions are in; 0 if they are in different ones. Then
+ * each has its own, and this has none. */
+static inline uint16_t xct_flow_info_zone(const struct xct_flow_info *info)
+{
+	uint16_t zone = info->tuple[XCT_DIR_ORIG].zone;
+
+	return zone == info->tuple[XCT_DIR_REPLY].zone ? zone : 0;
+}
+
+static inline uint16_t xct_flow_info_zone_of(const struct xct_flow_info *info,
+					     enum xct_dir dir)
+{
+	return xct_flow_info_zone(info) ? 0 : info->tuple[dir].zone;
+}
 
 /* Source or destination differs between what was sent and what came back. */
 bool xct_flow_info_is_src_nat(const struct xct_flow_info *info);

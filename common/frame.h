@@ -13,13 +13,14 @@
 
 #include "common/flow_info.h"
 
-#define XCT_FRAME_MAGIC 0x58435401u   /* "XCT", protocol version 1 */
+#define XCT_FRAME_MAGIC 0x58435402u   /* "XCT", protocol version 2 */
 #define XCT_FRAME_MAX	(256u * 1024) /* payload of a frame from xctd */
 #define XCT_REQUEST_MAX 4096u	      /* payload of a request */
 #define XCT_SOCKET_PATH "/run/xct/xctd.sock"
 
 enum xct_frame_type {
-	/* requests; (f) carries a struct xct_flow_filter, the others nothing */
+	/* requests; (f) carries a struct xct_flow_filter, (u) a struct
+	 * xct_flow_update, (c) a struct xct_flow_create, the others nothing */
 	XCT_REQ_LIST = 1, /* (f) -> FLOWS... */
 	XCT_REQ_COUNT,	  /* -> END.count */
 	XCT_REQ_DELETE,	  /* (f) -> FLOWS..., what was deleted [change] */
@@ -29,6 +30,8 @@ enum xct_frame_type {
 	XCT_REQ_STATUS,	  /* -> JSON */
 	XCT_REQ_HOOKS,	  /* -> TEXT: what iptables-restore was given */
 	XCT_REQ_RELOAD,	  /* -> TEXT: messages, also of success [change] */
+	XCT_REQ_UPDATE,	  /* (u) -> FLOWS..., what was changed [change] */
+	XCT_REQ_CREATE,	  /* (c) -> END [change] */
 
 	/* answers */
 	XCT_RSP_FLOWS = 64, /* an array of struct xct_flow_info */
@@ -39,7 +42,7 @@ enum xct_frame_type {
 
 enum xct_end_status {
 	XCT_END_OK = 0,
-	XCT_END_FAILED,	     /* the TEXT before says why */
+	XCT_END_FAILED,	     /* .error, or the TEXT before, says why */
 	XCT_END_DENIED,	     /* peer may read but not change */
 	XCT_END_CONFIG,	     /* new rules are wrong, the old ones stay */
 	XCT_END_BAD_REQUEST, /* payload of the wrong size */
@@ -54,8 +57,8 @@ struct xct_frame {
 
 struct xct_frame_end {
 	uint32_t status; /* enum xct_end_status */
-	uint32_t reserved;
-	uint64_t count; /* flows listed, counted or deleted */
+	uint32_t error;	 /* errno of an UPDATE or CREATE that failed; else 0 */
+	uint64_t count;	 /* flows listed, counted, deleted, made or changed */
 };
 
 #endif

@@ -23,6 +23,21 @@ static const char *const tcp_state_names[] = {
 _Static_assert(XCT_ARRAY_SIZE(tcp_state_names) == XCT_TCP_STATES,
 	       "every TCP state has a name");
 
+static const char *const sctp_state_names[] = {
+	[XCT_SCTP_NONE] = "NONE",
+	[XCT_SCTP_CLOSED] = "CLOSED",
+	[XCT_SCTP_COOKIE_WAIT] = "COOKIE_WAIT",
+	[XCT_SCTP_COOKIE_ECHOED] = "COOKIE_ECHOED",
+	[XCT_SCTP_ESTABLISHED] = "ESTABLISHED",
+	[XCT_SCTP_SHUTDOWN_SENT] = "SHUTDOWN_SENT",
+	[XCT_SCTP_SHUTDOWN_RECD] = "SHUTDOWN_RECD",
+	[XCT_SCTP_SHUTDOWN_ACK_SENT] = "SHUTDOWN_ACK_SENT",
+	[XCT_SCTP_HEARTBEAT_SENT] = "HEARTBEAT_SENT",
+};
+
+_Static_assert(XCT_ARRAY_SIZE(sctp_state_names) == XCT_SCTP_STATES,
+	       "every SCTP state has a name");
+
 static const char *const class_names[] = {
 	[XCT_CLASS_NEW] = "NEW",
 	[XCT_CLASS_ESTABLISHED] = "ESTABLISHED",
@@ -60,9 +75,28 @@ const char *xct_proto_name(uint8_t proto)
 	return proto_names[proto];
 }
 
-const char *xct_tcp_state_name(uint8_t state)
+/* The names of the states of @proto, of which there are *@n. */
+static const char *const *state_names(uint8_t proto, size_t *n)
 {
-	return state < XCT_TCP_STATES ? tcp_state_names[state] : NULL;
+	switch (proto) {
+	case IPPROTO_TCP:
+		*n = XCT_TCP_STATES;
+		return tcp_state_names;
+	case IPPROTO_SCTP:
+		*n = XCT_SCTP_STATES;
+		return sctp_state_names;
+	default:
+		*n = 0;
+		return NULL;
+	}
+}
+
+const char *xct_state_name(uint8_t proto, uint8_t state)
+{
+	size_t n;
+	const char *const *names = state_names(proto, &n);
+
+	return state < n ? names[state] : NULL;
 }
 
 const char *xct_class_name(enum xct_class cls)
@@ -87,7 +121,10 @@ int xct_proto_from_name(const char *name)
 	return find_name(proto_names, XCT_ARRAY_SIZE(proto_names), name);
 }
 
-int xct_tcp_state_from_name(const char *name)
+int xct_state_from_name(uint8_t proto, const char *name)
 {
-	return find_name(tcp_state_names, XCT_TCP_STATES, name);
+	size_t n;
+	const char *const *names = state_names(proto, &n);
+
+	return find_name(names, n, name);
 }

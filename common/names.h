@@ -23,6 +23,20 @@ enum xct_tcp_state {
 	XCT_TCP_STATES,
 };
 
+/* States of a tracked SCTP association, numbered as enum sctp_conntrack. */
+enum xct_sctp_state {
+	XCT_SCTP_NONE,
+	XCT_SCTP_CLOSED, /* also: an INIT has been seen */
+	XCT_SCTP_COOKIE_WAIT,
+	XCT_SCTP_COOKIE_ECHOED,
+	XCT_SCTP_ESTABLISHED,
+	XCT_SCTP_SHUTDOWN_SENT,
+	XCT_SCTP_SHUTDOWN_RECD,
+	XCT_SCTP_SHUTDOWN_ACK_SENT,
+	XCT_SCTP_HEARTBEAT_SENT,
+	XCT_SCTP_STATES,
+};
+
 /* What a packet is to its connection (ctinfo, or "state" in a rule). */
 enum xct_class {
 	XCT_CLASS_NEW,
@@ -37,32 +51,38 @@ enum xct_class {
  * Why a packet was called INVALID, or was dropped. Each has a counter.
  * X(enumerator, name, what it means)
  */
-#define XCT_REASONS(X)                                                        \
-	X(NONE, "none", "nothing to report")                                  \
-	X(IP_HEADER, "ip-header", "IP header short or malformed")             \
-	X(IP_FRAGMENT, "ip-fragment", "fragment that nobody reassembled")     \
-	X(EXT_HEADER, "ext-header", "IPv6 extension header malformed")        \
-	X(L4_SHORT, "l4-short", "transport header cut short or malformed")    \
-	X(L4_CHECKSUM, "l4-checksum", "transport checksum wrong")             \
-	X(TCP_FLAGS, "tcp-flags", "impossible combination of TCP flags")      \
-	X(TCP_NOT_OPEN, "tcp-not-open", "TCP segment that opens no flow")     \
-	X(TCP_STATE, "tcp-state", "TCP segment impossible in this state")     \
-	X(TCP_WINDOW_SEQ, "tcp-window-seq", "TCP sequence above the window")  \
-	X(TCP_WINDOW_ACK, "tcp-window-ack", "TCP ACK of data never sent")     \
-	X(TCP_RST, "tcp-rst", "TCP RST with a sequence already acknowledged") \
-	X(ICMP_TYPE, "icmp-type", "ICMP type unknown, or an answer unasked")  \
-	X(ICMP_UNRELATED, "icmp-unrelated", "ICMP error about no known flow") \
-	X(ICMP_QUOTE, "icmp-quote", "ICMP error quoting a malformed packet")  \
-	X(ICMP_REDIRECT, "icmp-redirect", "ICMP redirect for a NATed flow")   \
-	X(RULE, "rule", "a filter rule said drop")                            \
-	X(REJECT, "reject", "a filter rule said reject")                      \
-	X(DEFAULT, "default", "the default of the chain said drop")           \
-	X(INVALID, "invalid", "INVALID, and the policy drops those")          \
-	X(TABLE_FULL, "table-full", "flow table full, nothing to evict")      \
-	X(NAT_EXHAUSTED, "nat-exhausted", "no free port for the translation") \
-	X(NAT_NO_ADDR, "nat-no-addr", "interface has no address to use")      \
-	X(TRUNCATED, "truncated", "copy of the packet too short to rewrite")  \
-	X(FLOW_GONE, "flow-gone", "flow vanished between two hooks")          \
+#define XCT_REASONS(X)                                                         \
+	X(NONE, "none", "nothing to report")                                   \
+	X(IP_HEADER, "ip-header", "IP header short or malformed")              \
+	X(IP_FRAGMENT, "ip-fragment", "fragment that nobody reassembled")      \
+	X(EXT_HEADER, "ext-header", "IPv6 extension header malformed")         \
+	X(L4_SHORT, "l4-short", "transport header cut short or malformed")     \
+	X(L4_CHECKSUM, "l4-checksum", "transport checksum wrong")              \
+	X(TCP_FLAGS, "tcp-flags", "impossible combination of TCP flags")       \
+	X(TCP_NOT_OPEN, "tcp-not-open", "TCP segment that opens no flow")      \
+	X(TCP_STATE, "tcp-state", "TCP segment impossible in this state")      \
+	X(TCP_WINDOW_SEQ, "tcp-window-seq", "TCP sequence above the window")   \
+	X(TCP_WINDOW_ACK, "tcp-window-ack", "TCP ACK of data never sent")      \
+	X(TCP_RST, "tcp-rst", "TCP RST with a sequence already acknowledged")  \
+	X(SCTP_CHUNKS, "sctp-chunks", "SCTP chunks malformed or ill-assorted") \
+	X(SCTP_NOT_OPEN, "sctp-not-open", "SCTP packet that opens no flow")    \
+	X(SCTP_STATE, "sctp-state", "SCTP chunk impossible in this state")     \
+	X(SCTP_VTAG, "sctp-vtag", "SCTP verification tag of another flow")     \
+	X(GRE_PROTOCOL, "gre-protocol", "GRE version 1 with other than PPP")   \
+	X(ICMP_TYPE, "icmp-type", "ICMP type unknown, or an answer unasked")   \
+	X(ICMP_UNRELATED, "icmp-unrelated", "ICMP error about no known flow")  \
+	X(ICMP_QUOTE, "icmp-quote", "ICMP error quoting a malformed packet")   \
+	X(ICMP_REDIRECT, "icmp-redirect", "ICMP redirect for a NATed flow")    \
+	X(RULE, "rule", "a filter rule said drop")                             \
+	X(REJECT, "reject", "a filter rule said reject")                       \
+	X(DEFAULT, "default", "the default of the chain said drop")            \
+	X(INVALID, "invalid", "INVALID, and the policy drops those")           \
+	X(TABLE_FULL, "table-full", "flow table full, nothing to evict")       \
+	X(NAT_EXHAUSTED, "nat-exhausted", "no free port for the translation")  \
+	X(NAT_HEADER, "nat-header", "header that NAT can make nothing of")     \
+	X(NAT_NO_ADDR, "nat-no-addr", "interface has no address to use")       \
+	X(TRUNCATED, "truncated", "copy of the packet too short to rewrite")   \
+	X(FLOW_GONE, "flow-gone", "flow vanished between two hooks")           \
 	X(LATE_HOOK, "late-hook", "destination to translate, seen too late")
 
 enum xct_reason {
@@ -74,13 +94,15 @@ enum xct_reason {
 
 /* NULL for a number that has no name. */
 const char *xct_proto_name(uint8_t proto);
-const char *xct_tcp_state_name(uint8_t state);
 const char *xct_class_name(enum xct_class cls);
 const char *xct_reason_name(enum xct_reason reason);
 const char *xct_reason_text(enum xct_reason reason);
 
+/* The word for a state of a flow of @proto. NULL if its flows have none. */
+const char *xct_state_name(uint8_t proto, uint8_t state);
+
 /* -1 for a name that has no number. Case is ignored. */
 int xct_proto_from_name(const char *name);
-int xct_tcp_state_from_name(const char *name);
+int xct_state_from_name(uint8_t proto, const char *name);
 
 #endif

@@ -20,6 +20,7 @@ enum xct_exit {
 struct xct_ctl {
 	const char *socket;
 	struct xct_query query; /* the options, parsed */
+	bool is_load;		/* a line of a file: say only what is wrong */
 	int argc;		/* words that are no options */
 	char **argv;
 };
@@ -37,12 +38,18 @@ struct xct_command {
 /* Print "xctctl vX (xct): ..." and a newline on stderr, as conntrack does. */
 void xct_ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What is said from now on is about that line of a file; 0: of none. */
+void xct_ctl_say_line(unsigned int number);
+
 /* flows.c */
 enum xct_exit xct_ctl_list(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_get(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_delete(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_flush(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_count(const struct xct_ctl *ctl);
+enum xct_exit xct_ctl_create(const struct xct_ctl *ctl);
+enum xct_exit xct_ctl_add(const struct xct_ctl *ctl);
+enum xct_exit xct_ctl_update(const struct xct_ctl *ctl);
 
 /* report.c */
 enum xct_exit xct_ctl_stats(const struct xct_ctl *ctl);

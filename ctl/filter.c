@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Options to a filter. Each option is a row of a table: which protocols it
+ * Options to a filter, a new flow or a change. Each option is a row of a table: which protocols it
  * belongs to, how its value is read and where it is stored. What takes several
  * options together (masks, families, protocols) is judged at the end, so their
  * order does not matter.
@@ -21,6 +21,9 @@
 #include "common/names.h"
 #include "ctl/line.h"
 
+/* The kernel's, which no flow here ever has. */
+#define STATUS_OFFLOAD (1 << 14)
+
 const struct xct_status_name xct_status_names[XCT_STATUS_NAMES] = {
 	{ "EXPECTED", XCT_STATUS_EXPECTED },
 	{ "SEEN_REPLY", XCT_STATUS_SEEN_REPLY },
@@ -30,15 +33,18 @@ const struct xct_status_name xct_status_names[XCT_STATUS_NAMES] = {
 	{ "DST_NAT", XCT_STATUS_DST_NAT },
 	{ "DYING", XCT_STATUS_DYING },
 	{ "FIXED_TIMEOUT", XCT_STATUS_FIXED_TIMEOUT },
+	{ "OFFLOAD", STATUS_OFFLOAD },
 };
 
 /* Protocols that an option is for. */
 enum proto_class {
 	ANY_PROTO,
 	PORT_PROTOS,
-	TCP_ONLY,
+	STATE_PROTOS,
 	ICMP_ONLY,
 	ICMPV6_ONLY,
+	GRE_ONLY,
+	SCTP_ONLY,
 };
 
 struct option_row {
@@ -154,6 +160,26 @@ static bool parse_zone(struct xct_query *query, const struct option_row *row,
 	return true;
 }
 
+static bool parse_u32(struct xct_query *query, const struct option_row *row,
+		      const char *arg)
+{
+	uint32_t *field = field_at(query, row);
+	uint64_t value;
+
+	if (!parse_number(arg, UINT32_MAX, &value))
+		return fail(query, "Invalid %s `%s'", row->name, arg);
+	*field = (uint32_t)value;
+	return true;
+}
+
+static bool parse_label(struct xct_query *query, const struct option_row *row,
+			const char *arg)
+{
+	(void)arg;
+	return fail(query, "option `--%s': flows have no labels here",
+		    row->name);
+}
+
 static bool parse_id(struct xct_query *query, const struct option_row *row,
 		     const char *arg)
 {
@@ -199,14 +225,8 @@ static bool parse_family(struct xct_query *query, const struct option_row *row,
 static bool parse_state(struct xct_query *query, const struct option_row *row,
 			const char *arg)
 {
-	uint8_t *field = field_at(query, row);
-	int state = xct_tcp_state_from_name(arg);
-
-	if (strcasecmp(arg, "LISTEN") == 0)
-		state = XCT_TCP_SYN_SENT2; /* its name before Linux 2.6.31 */
-	if (state < 0)
-		return fail(query, "unknown TCP state `%s'", arg);
-	*field = (uint8_t)state;
+	(void)field_at(query, row);
+	query->state = arg; /* which number it is depends on the protocol */
 	return true;
 }
 
@@ -232,26 +252,34 @@ static bool parse_mark(struct xct_query *query, const struct option_row *row,
 /* One word of -u, @len long. */
 static bool add_status(struct xct_query *query, const char *word, size_t len)
 {
+	static const char *const unreplied[] = { "UNSET", "UNREPLIED" };
 	struct xct_flow_filter *f = &query->filter;
-	static const char *const unreplied[] = { "UNSET", "UNREPLIED",
-						 "!SEEN_REPLY" };
+	bool is_negated = *word == '!';
 	const char *name;
 	size_t i;
 
 	for (i = 0; i < XCT_ARRAY_SIZE(unreplied); i++) {
 		if (strlen(unreplied[i]) == len &&
 		    strncasecmp(word, unreplied[i], len) == 0) {
-			f->fields |= XCT_FILTER_UNREPLIED;
+			f->fields |= XCT_FILTER_UNSET;
+			f->status_unset |= XCT_STATUS_SEEN_REPLY;
 			return true;
 		}
 	}
+	word += is_negated;
+	len -= is_negated;
 	for (i = 0; i < XCT_STATUS_NAMES; i++) {
 		name = xct_status_names[i].name;
-		if (strlen(name) == len && strncasecmp(word, name, len) == 0) {
+		if (strlen(name) != len || strncasecmp(word, name, len) != 0)
+			continue;
+		if (is_negated) {
+			f->fields |= XCT_FILTER_UNSET;
+			f->status_unset |= xct_status_names[i].bit;
+		} else {
 			f->fields |= XCT_FILTER_STATUS;
 			f->status |= xct_status_names[i].bit;
-			return true;
 		}
+		return true;
 	}
 	return false;
 }
@@ -284,6 +312,12 @@ static bool parse_output(struct xct_query *query, const struct option_row *row,
 		{ "id", XCT_OUTPUT_ID },
 		{ "json", XCT_OUTPUT_JSON },
 		{ "ndjson", XCT_OUTPUT_NDJSON },
+		{ "xml", XCT_OUTPUT_XML },
+		{ "save", XCT_OUTPUT_SAVE },
+		{ "ktimestamp", XCT_OUTPUT_KTIMESTAMP },
+		{ "timestamp", XCT_OUTPUT_OTHER },
+		{ "labels", XCT_OUTPUT_OTHER },
+		{ "userspace", XCT_OUTPUT_OTHER },
 	};
 	uint8_t *outputs = field_at(query, row);
 	const char *word;
@@ -299,14 +333,13 @@ static bool parse_output(struct xct_query *query, const struct option_row *row,
 		if (i == XCT_ARRAY_SIZE(names))
 			return fail(query,
 				    "Bad parameter `%s': the output is plain, "
-				    "extended, id, json or ndjson",
+				    "extended, id, ktimestamp, save, xml, json "
+				    "or ndjson",
 				    word);
 		*outputs |= names[i].output;
 		if (!word[len])
 			break;
 	}
-	if ((*outputs & XCT_OUTPUT_JSON) && (*outputs & XCT_OUTPUT_NDJSON))
-		return fail(query, "json and ndjson exclude each other");
 	return true;
 }
 
@@ -347,12 +380,12 @@ static bool parse_nat_side(struct xct_query *query, bool is_src,
 	static const struct option_row rows[][2] = {
 		{ { .offset = offsetof(struct xct_query, filter.nat_dst),
 		    .field = XCT_FILTER_DST_NAT_IP },
-		  { .offset = offsetof(struct xct_query, filter.reply_sport),
-		    .field = XCT_FILTER_REPLY_SPORT } },
+		  { .offset = offsetof(struct xct_query, filter.nat_dport),
+		    .field = XCT_FILTER_DST_NAT_PORT } },
 		{ { .offset = offsetof(struct xct_query, filter.nat_src),
 		    .field = XCT_FILTER_SRC_NAT_IP },
-		  { .offset = offsetof(struct xct_query, filter.reply_dport),
-		    .field = XCT_FILTER_REPLY_DPORT } },
+		  { .offset = offsetof(struct xct_query, filter.nat_sport),
+		    .field = XCT_FILTER_SRC_NAT_PORT } },
 	};
 	const char *port;
 	char addr[128];
@@ -378,19 +411,13 @@ static bool parse_dst_nat(struct xct_query *query, const struct option_row *row,
 	return !arg || parse_nat_side(query, false, arg);
 }
 
-/* With ANY_NAT, the two addresses are alternatives. */
+/* With ANY_NAT, the two translations are alternatives. */
 static bool parse_any_nat(struct xct_query *query, const struct option_row *row,
 			  const char *arg)
 {
-	const char *port;
-	char addr[128];
-
 	query->filter.fields |= row->field;
 	if (!arg)
 		return true;
-	if (split_port(arg, addr, &port) && *port)
-		return fail(query, "a port needs `--src-nat' or `--dst-nat', "
-				   "not `--any-nat'");
 	return parse_nat_side(query, true, arg) &&
 	       parse_nat_side(query, false, arg);
 }
@@ -428,6 +455,10 @@ static const struct option_row option_rows[XCT_OPTIONS] = {
 		IN_FILTER(zone), XCT_FILTER_ZONE, ANY_PROTO },
 	[XCT_OPTION_ID] = { "id", parse_id,
 		IN_FILTER(id), XCT_FILTER_ID, ANY_PROTO },
+	[XCT_OPTION_TIMEOUT] = { "timeout", parse_u32,
+		IN_QUERY(change.timeout_s), 0, ANY_PROTO },
+	[XCT_OPTION_LABEL] = { "label", parse_label,
+		0, 0, ANY_PROTO },
 	[XCT_OPTION_MASK_SRC] = { "mask-src", parse_range,
 		IN_QUERY(mask_src), 0, ANY_PROTO },
 	[XCT_OPTION_MASK_DST] = { "mask-dst", parse_range,
@@ -441,7 +472,7 @@ static const struct option_row option_rows[XCT_OPTIONS] = {
 	[XCT_OPTION_REPLY_DPORT] = { "reply-port-dst", parse_port,
 		IN_FILTER(reply_dport), XCT_FILTER_REPLY_DPORT, PORT_PROTOS },
 	[XCT_OPTION_STATE] = { "state", parse_state,
-		IN_FILTER(state), XCT_FILTER_STATE, TCP_ONLY },
+		IN_FILTER(state), XCT_FILTER_STATE, STATE_PROTOS },
 	[XCT_OPTION_ICMP_TYPE] = { "icmp-type", parse_icmp_u8,
 		IN_FILTER(icmp_type), XCT_FILTER_ICMP_TYPE, ICMP_ONLY },
 	[XCT_OPTION_ICMP_CODE] = { "icmp-code", parse_icmp_u8,
@@ -454,11 +485,31 @@ static const struct option_row option_rows[XCT_OPTIONS] = {
 		IN_FILTER(icmp_code), XCT_FILTER_ICMP_CODE, ICMPV6_ONLY },
 	[XCT_OPTION_ICMPV6_ID] = { "icmpv6-id", parse_icmp_id,
 		IN_FILTER(icmp_id), XCT_FILTER_ICMP_ID, ICMPV6_ONLY },
+	[XCT_OPTION_SRCKEY] = { "srckey", parse_port,
+		IN_FILTER(orig_sport), XCT_FILTER_ORIG_SPORT, GRE_ONLY },
+	[XCT_OPTION_DSTKEY] = { "dstkey", parse_port,
+		IN_FILTER(orig_dport), XCT_FILTER_ORIG_DPORT, GRE_ONLY },
+	[XCT_OPTION_REPLY_SRCKEY] = { "reply-key-src", parse_port,
+		IN_FILTER(reply_sport), XCT_FILTER_REPLY_SPORT, GRE_ONLY },
+	[XCT_OPTION_REPLY_DSTKEY] = { "reply-key-dst", parse_port,
+		IN_FILTER(reply_dport), XCT_FILTER_REPLY_DPORT, GRE_ONLY },
+	[XCT_OPTION_ORIG_VTAG] = { "orig-vtag", parse_u32,
+		IN_QUERY(change.vtag[XCT_DIR_ORIG]), 0, SCTP_ONLY },
+	[XCT_OPTION_REPLY_VTAG] = { "reply-vtag", parse_u32,
+		IN_QUERY(change.vtag[XCT_DIR_REPLY]), 0, SCTP_ONLY },
+	[XCT_OPTION_ORIG_ZONE] = { "orig-zone", parse_zone,
+		IN_FILTER(orig_zone), XCT_FILTER_ORIG_ZONE, ANY_PROTO },
+	[XCT_OPTION_REPLY_ZONE] = { "reply-zone", parse_zone,
+		IN_FILTER(reply_zone), XCT_FILTER_REPLY_ZONE, ANY_PROTO },
+	[XCT_OPTION_LABEL_ADD] = { "label-add", parse_label,
+		0, 0, ANY_PROTO },
+	[XCT_OPTION_LABEL_DEL] = { "label-del", parse_label,
+		0, 0, ANY_PROTO },
 };
 
 /* The letters of the first options, in the order of enum xct_option. */
-static const char letters[] = "sdrqpfumngjowi";
-static const char getopt_letters[] = ":s:d:r:q:p:f:u:m:n::g::j::o:w:i:";
+static const char letters[] = "sdrqpfumngjowitl";
+static const char getopt_letters[] = ":s:d:r:q:p:f:u:m:n::g::j::o:w:i:t:l:";
 
 static const struct option long_options[] = {
 	{ "src", required_argument, NULL, XCT_OPTION_ORIG_SRC },
@@ -493,11 +544,26 @@ static const struct option long_options[] = {
 	{ "icmpv6-type", required_argument, NULL, XCT_OPTION_ICMPV6_TYPE },
 	{ "icmpv6-code", required_argument, NULL, XCT_OPTION_ICMPV6_CODE },
 	{ "icmpv6-id", required_argument, NULL, XCT_OPTION_ICMPV6_ID },
+	{ "timeout", required_argument, NULL, XCT_OPTION_TIMEOUT },
+	{ "label", required_argument, NULL, XCT_OPTION_LABEL },
+	{ "label-add", required_argument, NULL, XCT_OPTION_LABEL_ADD },
+	{ "label-del", optional_argument, NULL, XCT_OPTION_LABEL_DEL },
+	{ "srckey", required_argument, NULL, XCT_OPTION_SRCKEY },
+	{ "orig-key-src", required_argument, NULL, XCT_OPTION_SRCKEY },
+	{ "dstkey", required_argument, NULL, XCT_OPTION_DSTKEY },
+	{ "orig-key-dst", required_argument, NULL, XCT_OPTION_DSTKEY },
+	{ "reply-key-src", required_argument, NULL, XCT_OPTION_REPLY_SRCKEY },
+	{ "reply-key-dst", required_argument, NULL, XCT_OPTION_REPLY_DSTKEY },
+	{ "orig-vtag", required_argument, NULL, XCT_OPTION_ORIG_VTAG },
+	{ "reply-vtag", required_argument, NULL, XCT_OPTION_REPLY_VTAG },
+	{ "orig-zone", required_argument, NULL, XCT_OPTION_ORIG_ZONE },
+	{ "reply-zone", required_argument, NULL, XCT_OPTION_REPLY_ZONE },
 	{ NULL, 0, NULL, 0 },
 };
 /* clang-format on */
 
-_Static_assert(XCT_OPTION_ID + 2 == sizeof(letters), "a letter an option");
+_Static_assert(XCT_OPTION_LABEL + 2 == sizeof(letters), "a letter an option");
+_Static_assert(XCT_OPTIONS < ':', "no option is taken for a letter");
 
 static bool is_of_class(const struct xct_query *query, enum proto_class protos)
 {
@@ -510,12 +576,16 @@ static bool is_of_class(const struct xct_query *query, enum proto_class protos)
 	switch (protos) {
 	case PORT_PROTOS:
 		return xct_l4_shape(proto) == XCT_L4_PORTS;
-	case TCP_ONLY:
-		return proto == IPPROTO_TCP;
+	case STATE_PROTOS:
+		return xct_state_name(proto, 0);
 	case ICMP_ONLY:
 		return proto == IPPROTO_ICMP;
 	case ICMPV6_ONLY:
 		return proto == IPPROTO_ICMPV6;
+	case GRE_ONLY:
+		return proto == IPPROTO_GRE;
+	case SCTP_ONLY:
+		return proto == IPPROTO_SCTP;
 	case ANY_PROTO:
 		break;
 	}
@@ -527,18 +597,20 @@ static bool check_options(struct xct_query *query,
 {
 	static const char *const needed[] = {
 		[PORT_PROTOS] = "tcp, udp, udplite, sctp or dccp",
-		[TCP_ONLY] = "tcp",
+		[STATE_PROTOS] = "tcp or sctp",
 		[ICMP_ONLY] = "icmp",
 		[ICMPV6_ONLY] = "icmpv6",
+		[GRE_ONLY] = "gre",
+		[SCTP_ONLY] = "sctp",
 	};
 	const struct option_row *row;
 	unsigned int i;
 
 	for (i = 0; i < XCT_OPTIONS; i++) {
 		row = &option_rows[i];
-		if (!(query->options & 1u << i))
+		if (!(query->options & UINT64_C(1) << i))
 			continue;
-		if (!(rules->options & 1u << i))
+		if (!(rules->options & UINT64_C(1) << i))
 			return fail(query,
 				    "Illegal option `--%s' with this command",
 				    row->name);
@@ -557,25 +629,19 @@ static bool check_options(struct xct_query *query,
 	return true;
 }
 
-/* Widen the address in @range to the network that @mask leaves of it. */
+/* Compare the address in @range by @mask instead of by its prefix. */
 static bool apply_mask(struct xct_query *query, const char *name,
-		       const struct xct_addr_range *mask,
-		       struct xct_addr_range *range)
+		       const struct xct_addr_range *mask, uint32_t from,
+		       uint32_t to, const struct xct_addr_range *range,
+		       struct xct_addr *field)
 {
-	unsigned int bits = (unsigned int)xct_addr_len(mask->family) * 8;
-	const struct xct_addr addr = range->first;
-	unsigned int len = 0, i;
+	struct xct_flow_filter *f = &query->filter;
 
-	while (len < bits && mask->first.b[len / 8] & 0x80 >> len % 8)
-		len++;
-	for (i = len; i < bits; i++) {
-		if (mask->first.b[i / 8] & 0x80 >> i % 8)
-			return fail(query, "`--mask-%s' has a hole", name);
-	}
-	if (range->family != mask->family ||
-	    !xct_range_from_prefix(range->family, &addr, len, range))
+	if (!(f->fields & from) || range->family != mask->family)
 		return fail(query, "Can't use --mask-%s without --%s", name,
 			    name);
+	f->fields = (f->fields & ~from) | to;
+	*field = mask->first;
 	return true;
 }
 
@@ -584,10 +650,33 @@ static bool apply_masks(struct xct_query *query)
 	struct xct_flow_filter *f = &query->filter;
 
 	if ((query->options & XCT_OPTION_BIT(MASK_SRC)) &&
-	    !apply_mask(query, "src", &query->mask_src, &f->orig_src))
+	    !apply_mask(query, "src", &query->mask_src, XCT_FILTER_ORIG_SRC,
+			XCT_FILTER_ORIG_SRC_MASK, &f->orig_src,
+			&f->orig_src_mask))
 		return false;
 	return !(query->options & XCT_OPTION_BIT(MASK_DST)) ||
-	       apply_mask(query, "dst", &query->mask_dst, &f->orig_dst);
+	       apply_mask(query, "dst", &query->mask_dst, XCT_FILTER_ORIG_DST,
+			  XCT_FILTER_ORIG_DST_MASK, &f->orig_dst,
+			  &f->orig_dst_mask);
+}
+
+/* The number that --state stands for in the protocol given. */
+static bool resolve_state(struct xct_query *query)
+{
+	int state;
+
+	if (!query->state)
+		return true;
+	state = xct_state_from_name(query->filter.proto, query->state);
+	if (query->filter.proto == IPPROTO_TCP &&
+	    strcasecmp(query->state, "LISTEN") == 0)
+		state = XCT_TCP_SYN_SENT2; /* its name before Linux 2.6.31 */
+	if (state < 0)
+		return fail(query, "unknown %s state `%s'",
+			    query->filter.proto == IPPROTO_TCP ? "TCP" : "SCTP",
+			    query->state);
+	query->filter.state = (uint8_t)state;
+	return true;
 }
 
 static bool is_single(const struct xct_addr_range *range)
@@ -595,10 +684,18 @@ static bool is_single(const struct xct_addr_range *range)
 	return xct_addr_equal(&range->first, &range->last);
 }
 
+static bool check_keys(struct xct_query *query)
+{
+	const uint64_t keys = XCT_OPTION_BIT(SRCKEY) | XCT_OPTION_BIT(DSTKEY);
+
+	return (query->options & keys) == keys ||
+	       fail(query, "you have to specify `--srckey' and `--dstkey'");
+}
+
 /* A flow is named by its protocol and original tuple, or by its id. */
 static bool check_get(struct xct_query *query)
 {
-	uint32_t given = query->options;
+	uint64_t given = query->options;
 
 	if (given & XCT_OPTION_BIT(ID))
 		return true;
@@ -627,10 +724,250 @@ static bool check_get(struct xct_query *query)
 					   "and id of the ICMP query");
 		return true;
 	case XCT_L4_GRE:
+		return check_keys(query);
 	case XCT_L4_NONE:
 		break;
 	}
 	return true;
+}
+
+static bool need(struct xct_query *query, bool is_given, const char *name)
+{
+	return is_given || fail(query,
+				"You need to supply the `--%s' option for this "
+				"command",
+				name);
+}
+
+/* What names a new flow's protocol part, and its state. */
+static bool check_new_l4(struct xct_query *query)
+{
+	const uint32_t ports = XCT_FILTER_ORIG_SPORT | XCT_FILTER_ORIG_DPORT;
+	uint32_t fields = query->filter.fields;
+	uint8_t proto = query->filter.proto;
+	bool is_v4 = proto == IPPROTO_ICMP;
+
+	switch (xct_l4_shape(proto)) {
+	case XCT_L4_PORTS:
+		/* DCCP has no tracker, and so no ports that matter. */
+		if (proto != IPPROTO_DCCP && (fields & ports) != ports)
+			return fail(query, "you have to specify `--sport' and "
+					   "`--dport'");
+		break;
+	case XCT_L4_ICMP:
+		return need(query, fields & XCT_FILTER_ICMP_TYPE,
+			    is_v4 ? "icmp-type" : "icmpv6-type") &&
+		       need(query, fields & XCT_FILTER_ICMP_CODE,
+			    is_v4 ? "icmp-code" : "icmpv6-code");
+	case XCT_L4_GRE:
+		return check_keys(query);
+	case XCT_L4_NONE:
+		break;
+	}
+	if (xct_state_name(proto, 0) &&
+	    !need(query, fields & XCT_FILTER_STATE, "state"))
+		return false;
+	return proto != IPPROTO_SCTP ||
+	       (need(query, query->options & XCT_OPTION_BIT(ORIG_VTAG),
+		     "orig-vtag") &&
+		need(query, query->options & XCT_OPTION_BIT(REPLY_VTAG),
+		     "reply-vtag"));
+}
+
+/* As the kernel: a reply tuple is said whole, or not at all. */
+static bool is_reply_whole(const struct xct_query *query)
+{
+	const uint32_t ports = XCT_FILTER_REPLY_SPORT | XCT_FILTER_REPLY_DPORT;
+	const uint32_t src = XCT_FILTER_REPLY_SRC | XCT_FILTER_DST_NAT_IP;
+	const uint32_t dst = XCT_FILTER_REPLY_DST | XCT_FILTER_SRC_NAT_IP;
+	uint32_t fields = query->filter.fields;
+	uint8_t proto = query->filter.proto;
+
+	if (!(fields & (XCT_FILTER_REPLY_SRC | XCT_FILTER_REPLY_DST | ports)))
+		return true;
+	if (!(fields & src) || !(fields & dst))
+		return false;
+	return xct_l4_shape(proto) == XCT_L4_ICMP ||
+	       xct_l4_shape(proto) == XCT_L4_NONE || proto == IPPROTO_DCCP ||
+	       (fields & ports) == ports;
+}
+
+static bool check_create(struct xct_query *query)
+{
+	const struct xct_flow_filter *f = &query->filter;
+	const struct {
+		const struct xct_addr_range *range;
+		const char *message;
+	} singles[] = {
+		{ &f->orig_src, "Illegal option `--mask-src' with this "
+				"command" },
+		{ &f->orig_dst, "Illegal option `--mask-dst' with this "
+				"command" },
+		{ &f->reply_src,
+		  "CIDR notation unavailable for `--reply-src'" },
+		{ &f->reply_dst,
+		  "CIDR notation unavailable for `--reply-dst'" },
+		{ &f->nat_src, "CIDR notation unavailable for `--src-nat'" },
+		{ &f->nat_dst, "CIDR notation unavailable for `--dst-nat'" },
+	};
+	uint64_t given = query->options;
+
+	if (!need(query, given & XCT_OPTION_BIT(PROTO), "protonum") ||
+	    !need(query, given & XCT_OPTION_BIT(TIMEOUT), "timeout"))
+		return false;
+	if (!(given & XCT_OPTION_BIT(ORIG_SRC)) ||
+	    !(given & XCT_OPTION_BIT(ORIG_DST)))
+		return fail(query, "you have to specify `--src' and `--dst'");
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(singles); i++)
+		if (!is_single(singles[i].range))
+			return fail(query, "%s", singles[i].message);
+	return check_new_l4(query);
+}
+
+/* Options that say what a flow shall be were read as those of a filter. */
+static bool take_change(struct xct_query *query)
+{
+	static const uint32_t nat[] = { XCT_STATUS_SRC_NAT,
+					XCT_STATUS_DST_NAT };
+	const uint64_t vtags =
+		XCT_OPTION_BIT(ORIG_VTAG) | XCT_OPTION_BIT(REPLY_VTAG);
+	struct xct_flow_filter *f = &query->filter;
+	struct xct_flow_change *change = &query->change;
+
+	if (f->status & (XCT_STATUS_CONFIRMED | XCT_STATUS_DYING))
+		return fail(query, "Bad parameter `%s'",
+			    f->status & XCT_STATUS_DYING ? "DYING"
+							 : "CONFIRMED");
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(nat); i++)
+		if (f->status & nat[i])
+			fprintf(stderr,
+				"WARNING: ignoring %s, use --%s instead\n",
+				i ? "DST_NAT" : "SRC_NAT",
+				i ? "dst-nat" : "src-nat");
+	change->status =
+		f->status & ~(uint32_t)(XCT_STATUS_SRC_NAT |
+					XCT_STATUS_DST_NAT | STATUS_OFFLOAD);
+	change->mark = f->mark;
+	change->mark_mask = f->mark_mask;
+	change->state = f->state;
+	if (query->options & XCT_OPTION_BIT(TIMEOUT))
+		change->fields |= XCT_CHANGE_TIMEOUT;
+	if (f->fields & XCT_FILTER_STATUS)
+		change->fields |= XCT_CHANGE_STATUS;
+	if (f->fields & XCT_FILTER_MARK)
+		change->fields |= XCT_CHANGE_MARK;
+	if (f->fields & XCT_FILTER_STATE)
+		change->fields |= XCT_CHANGE_STATE;
+	if ((query->options & vtags) == vtags)
+		change->fields |= XCT_CHANGE_VTAGS;
+	else if (query->options & vtags)
+		return need(query, query->options & XCT_OPTION_BIT(ORIG_VTAG),
+			    "orig-vtag") &&
+		       need(query, false, "reply-vtag");
+	f->fields &= ~(uint32_t)(XCT_FILTER_STATUS | XCT_FILTER_UNSET |
+				 XCT_FILTER_MARK | XCT_FILTER_STATE);
+	return true;
+}
+
+/* The numbers of a direction's tuple beyond its addresses. */
+static void take_numbers(const struct xct_flow_filter *f,
+			 struct xct_tuple tuple[static XCT_DIRS])
+{
+	struct xct_tuple *orig = &tuple[XCT_DIR_ORIG];
+
+	if (xct_l4_shape(f->proto) == XCT_L4_ICMP) {
+		orig->icmp_id = f->icmp_id;
+		orig->icmp_type = f->icmp_type;
+		orig->icmp_code = f->icmp_code;
+		return;
+	}
+	orig->sport = f->orig_sport;
+	orig->dport = f->orig_dport;
+	tuple[XCT_DIR_REPLY].sport = f->reply_sport;
+	tuple[XCT_DIR_REPLY].dport = f->reply_dport;
+}
+
+static void take_create(struct xct_query *query)
+{
+	static const struct {
+		uint32_t filter;
+		uint32_t create;
+	} fields[] = {
+		{ XCT_FILTER_REPLY_SRC, XCT_CREATE_REPLY_SRC },
+		{ XCT_FILTER_REPLY_DST, XCT_CREATE_REPLY_DST },
+		{ XCT_FILTER_REPLY_SPORT, XCT_CREATE_REPLY_SPORT },
+		{ XCT_FILTER_REPLY_DPORT, XCT_CREATE_REPLY_DPORT },
+		{ XCT_FILTER_SRC_NAT_IP, XCT_CREATE_SRC_NAT },
+		{ XCT_FILTER_DST_NAT_IP, XCT_CREATE_DST_NAT },
+		{ XCT_FILTER_SRC_NAT_PORT, XCT_CREATE_SRC_NAT_PORT },
+		{ XCT_FILTER_DST_NAT_PORT, XCT_CREATE_DST_NAT_PORT },
+	};
+	const struct xct_flow_filter *f = &query->filter;
+	struct xct_flow_create *create = &query->create;
+	struct xct_tuple *orig = &create->tuple[XCT_DIR_ORIG];
+	struct xct_tuple *reply = &create->tuple[XCT_DIR_REPLY];
+
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(fields); i++)
+		if (f->fields & fields[i].filter)
+			create->fields |= fields[i].create;
+	orig->src = f->orig_src.first;
+	orig->dst = f->orig_dst.first;
+	reply->src = f->reply_src.first;
+	reply->dst = f->reply_dst.first;
+	orig->family = reply->family = f->family;
+	orig->proto = reply->proto = f->proto;
+	orig->zone = f->fields & XCT_FILTER_ORIG_ZONE ? f->orig_zone : f->zone;
+	reply->zone =
+		f->fields & XCT_FILTER_REPLY_ZONE ? f->reply_zone : f->zone;
+	take_numbers(f, create->tuple);
+	create->nat_src = f->nat_src.first;
+	create->nat_dst = f->nat_dst.first;
+	create->nat_sport = f->nat_sport;
+	create->nat_dport = f->nat_dport;
+	create->change = query->change;
+}
+
+/* What the command makes of the options, which are right one by one. */
+static bool finish(struct xct_query *query, enum xct_query_kind kind)
+{
+	switch (kind) {
+	case XCT_QUERY_FILTER:
+		break;
+	case XCT_QUERY_GET:
+		return check_get(query);
+	case XCT_QUERY_CREATE:
+		if (!check_create(query) || !take_change(query))
+			return false;
+		take_create(query);
+		break;
+	case XCT_QUERY_UPDATE:
+		return take_change(query);
+	}
+	return true;
+}
+
+/* -EOPNOTSUPP: what conntrack refuses without explaining usage. */
+static int check_whole(struct xct_query *query, enum xct_query_kind kind)
+{
+	const uint8_t whole =
+		XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON | XCT_OUTPUT_XML;
+	uint8_t outputs = query->outputs;
+
+	if (kind == XCT_QUERY_CREATE && !is_reply_whole(query)) {
+		(void)fail(query, "Operation failed: invalid parameters");
+		return -EOPNOTSUPP;
+	}
+	if (outputs & XCT_OUTPUT_SAVE && outputs != XCT_OUTPUT_SAVE) {
+		(void)fail(query, "cannot combine save output with any other "
+				  "output type, use -o save only");
+		return -EOPNOTSUPP;
+	}
+	outputs &= whole;
+	if (outputs & (outputs - 1)) {
+		(void)fail(query, "json, ndjson and xml exclude each other");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /* The argument of an option that may have one: also the next word, if it
@@ -660,14 +997,14 @@ static bool parse_option(struct xct_query *query, int code, int argc,
 	option = letter ? (unsigned int)(letter - letters) : (unsigned int)code;
 	if (option >= XCT_OPTION_SRC_NAT && option <= XCT_OPTION_ANY_NAT)
 		arg = take_optional(argc, argv);
-	query->options |= 1u << option;
+	query->options |= UINT64_C(1) << option;
 	return option_rows[option].parse(query, &option_rows[option], arg);
 }
 
 int xct_query_parse(struct xct_query *query,
 		    const struct xct_query_rules *rules, int argc, char **argv)
 {
-	int code;
+	int code, ret;
 
 	memset(query, 0, sizeof(*query));
 	opterr = 0; /* messages are written here */
@@ -677,8 +1014,9 @@ int xct_query_parse(struct xct_query *query,
 		if (!parse_option(query, code, argc, argv))
 			return -EINVAL;
 	}
-	if (!check_options(query, rules) || !apply_masks(query) ||
-	    (rules->is_get && !check_get(query)))
+	if (!check_options(query, rules) || !resolve_state(query) ||
+	    !apply_masks(query) || !finish(query, rules->kind))
 		return -EINVAL;
-	return optind;
+	ret = check_whole(query, rules->kind);
+	return ret < 0 ? ret : optind;
 }

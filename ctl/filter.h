@@ -24,6 +24,8 @@ enum xct_option {
 	XCT_OPTION_OUTPUT,
 	XCT_OPTION_ZONE,
 	XCT_OPTION_ID,
+	XCT_OPTION_TIMEOUT,
+	XCT_OPTION_LABEL,
 	/* these have no letter */
 	XCT_OPTION_MASK_SRC,
 	XCT_OPTION_MASK_DST,
@@ -38,11 +40,21 @@ enum xct_option {
 	XCT_OPTION_ICMPV6_TYPE,
 	XCT_OPTION_ICMPV6_CODE,
 	XCT_OPTION_ICMPV6_ID,
+	XCT_OPTION_SRCKEY,
+	XCT_OPTION_DSTKEY,
+	XCT_OPTION_REPLY_SRCKEY,
+	XCT_OPTION_REPLY_DSTKEY,
+	XCT_OPTION_ORIG_VTAG,
+	XCT_OPTION_REPLY_VTAG,
+	XCT_OPTION_ORIG_ZONE,
+	XCT_OPTION_REPLY_ZONE,
+	XCT_OPTION_LABEL_ADD,
+	XCT_OPTION_LABEL_DEL,
 	XCT_OPTIONS,
 };
 
-#define XCT_OPTION_BIT(name) (1u << XCT_OPTION_##name)
-#define XCT_OPTION_BITS_ALL  ((1u << XCT_OPTIONS) - 1)
+#define XCT_OPTION_BIT(name) (UINT64_C(1) << XCT_OPTION_##name)
+#define XCT_OPTION_BITS_ALL  ((UINT64_C(1) << XCT_OPTIONS) - 1)
 
 /* Output formats; none of them is plain text. */
 enum xct_output {
@@ -50,22 +62,37 @@ enum xct_output {
 	XCT_OUTPUT_ID = 1 << 1,	      /* a line ends with the flow's id */
 	XCT_OUTPUT_JSON = 1 << 2,
 	XCT_OUTPUT_NDJSON = 1 << 3, /* one JSON object a line */
+	XCT_OUTPUT_XML = 1 << 4,
+	XCT_OUTPUT_SAVE = 1 << 5,	/* what -R loads again */
+	XCT_OUTPUT_KTIMESTAMP = 1 << 6, /* when the flow began */
+	XCT_OUTPUT_OTHER = 1 << 7,	/* adds nothing to a table's lines */
+};
+
+/* What a command makes of its options. */
+enum xct_query_kind {
+	XCT_QUERY_FILTER,
+	XCT_QUERY_GET,	  /* one flow: a whole original tuple is needed */
+	XCT_QUERY_CREATE, /* query.create is filled in */
+	XCT_QUERY_UPDATE, /* query.change is, and is no part of the filter */
 };
 
 /* What a command's options may be. */
 struct xct_query_rules {
-	uint32_t options; /* XCT_OPTION_BIT()s that are legal */
+	uint64_t options; /* XCT_OPTION_BIT()s that are legal */
 	uint8_t outputs;  /* enum xct_output that are legal */
-	bool is_get;	  /* one flow: a whole original tuple is needed */
+	enum xct_query_kind kind;
 };
 
 struct xct_query {
 	struct xct_flow_filter filter;
 	struct xct_addr_range mask_src; /* .first: the mask given */
 	struct xct_addr_range mask_dst;
-	uint32_t options; /* XCT_OPTION_BIT()s that were given */
-	uint8_t outputs;  /* enum xct_output */
-	char error[192];  /* why parsing failed, without a newline */
+	struct xct_flow_change change;
+	struct xct_flow_create create;
+	const char *state; /* borrowed from the command line */
+	uint64_t options;  /* XCT_OPTION_BIT()s that were given */
+	uint8_t outputs;   /* enum xct_output */
+	char error[192];   /* why parsing failed, without a newline */
 };
 
 struct xct_status_name {
@@ -73,13 +100,14 @@ struct xct_status_name {
 	uint32_t bit; /* enum xct_flow_status */
 };
 
-#define XCT_STATUS_NAMES 8
+#define XCT_STATUS_NAMES 9
 extern const struct xct_status_name xct_status_names[XCT_STATUS_NAMES];
 
 /*
  * Parse the options in @argv (argv[0] is skipped) into @query. Words that are
  * no options are left at the end of @argv; returns the index of the first one,
- * or -EINVAL with query->error set. Uses getopt: not reentrant.
+ * or, with query->error set, -EINVAL (wrong usage) or -EOPNOTSUPP (right usage,
+ * but it cannot be done). Uses getopt: not reentrant.
  */
 int xct_query_parse(struct xct_query *query,
 		    const struct xct_query_rules *rules, int argc, char **argv);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The commands about flows: list, get, delete, flush, count. */
+/* The commands about flows: list, get, create, add, update, delete, flush,
+ * count. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,11 +13,15 @@
 #include "ctl/out.h"
 #include "ctl/request.h"
 
+#define XML_BEGIN "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<conntrack>\n"
+#define XML_END	  "</conntrack>\n"
+
 /* Prints flows as they arrive. */
 struct flow_printer {
 	uint64_t shown;
 	uint64_t limit;	       /* stop after so many */
 	bool is_output_needed; /* no point in going on when it is closed */
+	bool is_document;      /* XML: with what is around the flows */
 	uint8_t outputs;       /* enum xct_output */
 	struct xct_out out;
 };
@@ -27,6 +32,7 @@ static void printer_init(struct flow_printer *printer,
 	printer->shown = 0;
 	printer->limit = UINT64_MAX;
 	printer->is_output_needed = true;
+	printer->is_document = true;
 	printer->outputs = query->outputs;
 	xct_out_init(&printer->out, STDOUT_FILENO);
 }
@@ -44,7 +50,15 @@ static void print_flow(struct flow_printer *printer,
 	struct xct_out *out = &printer->out;
 	char *p;
 
-	if (printer->outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON)) {
+	if (printer->outputs & XCT_OUTPUT_SAVE) {
+		p = xct_out_reserve(out, XCT_LINE_MAX);
+		p = xct_save_put(p, info);
+	} else if (printer->outputs & XCT_OUTPUT_XML) {
+		p = xct_out_reserve(out, XCT_LINE_MAX);
+		if (printer->is_document && !printer->shown)
+			p = xct_put_str(p, XML_BEGIN);
+		p = xct_xml_put(p, info);
+	} else if (printer->outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON)) {
 		p = xct_out_reserve(out, XCT_JSON_FLOW_MAX);
 		if ((printer->outputs & XCT_OUTPUT_JSON) && printer->shown)
 			p = xct_put_str(p, ",\n");
@@ -76,23 +90,20 @@ static bool print_frame(void *ctx, uint16_t type, const void *payload,
 	return !(printer->is_output_needed && printer->out.error);
 }
 
-/* Ask for flows and print them. FAILED is only for what was reported. */
-static enum xct_exit print_flows(const struct xct_ctl *ctl, uint16_t type,
-				 struct flow_printer *printer)
+/* What stands before the flows, and, once they are all there, behind them. */
+static void begin_output(struct flow_printer *printer)
 {
-	const struct xct_flow_filter *filter = &ctl->query.filter;
-	enum xct_exit ret;
-
 	if (printer->outputs & XCT_OUTPUT_JSON)
 		print_text(printer, "{\"version\":1,\"flows\":[\n");
-	ret = xct_request(ctl->socket, type, filter, sizeof(*filter),
-			  print_frame, printer);
-	if (ret != XCT_EXIT_OK) {
-		xct_out_flush(&printer->out);
-		return ret;
-	}
+}
+
+static enum xct_exit end_output(struct flow_printer *printer)
+{
 	if (printer->outputs & XCT_OUTPUT_JSON)
 		print_text(printer, printer->shown ? "\n]}\n" : "]}\n");
+	if (printer->outputs & XCT_OUTPUT_XML && printer->is_document &&
+	    printer->shown)
+		print_text(printer, XML_END);
 	xct_out_flush(&printer->out);
 
 	/* Whoever closed the pipe has seen enough ("| head"). */
@@ -102,6 +113,31 @@ static enum xct_exit print_flows(const struct xct_ctl *ctl, uint16_t type,
 		return XCT_EXIT_FAILED;
 	}
 	return XCT_EXIT_OK;
+}
+
+/* Ask for flows and print them. FAILED is only for what was reported. */
+static enum xct_exit print_flows(const struct xct_ctl *ctl, uint16_t type,
+				 struct flow_printer *printer)
+{
+	const struct xct_flow_filter *filter = &ctl->query.filter;
+	enum xct_exit ret;
+
+	begin_output(printer);
+	ret = xct_request(ctl->socket, type, filter, sizeof(*filter),
+			  print_frame, printer);
+	if (ret != XCT_EXIT_OK) {
+		xct_out_flush(&printer->out);
+		return ret;
+	}
+	return end_output(printer);
+}
+
+static void say_done(const struct xct_ctl *ctl, uint64_t count,
+		     const char *what)
+{
+	if (!ctl->is_load)
+		xct_ctl_say("%" PRIu64 " flow entries have been %s.", count,
+			    what);
 }
 
 enum xct_exit xct_ctl_list(const struct xct_ctl *ctl)
@@ -142,11 +178,11 @@ enum xct_exit xct_ctl_delete(const struct xct_ctl *ctl)
 
 	printer_init(&printer, &ctl->query);
 	printer.is_output_needed = false; /* delete the rest all the same */
+	printer.is_document = false;
 	ret = print_flows(ctl, XCT_REQ_DELETE, &printer);
 	if (ret != XCT_EXIT_OK)
 		return ret;
-	xct_ctl_say("%" PRIu64 " flow entries have been deleted.",
-		    printer.shown);
+	say_done(ctl, printer.shown, "deleted");
 	return printer.shown ? XCT_EXIT_OK : XCT_EXIT_FAILED;
 }
 
@@ -170,4 +206,79 @@ enum xct_exit xct_ctl_count(const struct xct_ctl *ctl)
 	if (ret == XCT_EXIT_OK)
 		printf("%" PRIu64 "\n", count);
 	return ret;
+}
+
+static enum xct_exit say_failed(int error)
+{
+	const char *why = strerror(error);
+
+	switch (error) {
+	case EEXIST:
+		why = "Such conntrack exists, try -U to update";
+		break;
+	case EINVAL:
+		why = "invalid parameters";
+		break;
+	case ENOMEM:
+		why = "not enough memory";
+		break;
+	}
+	xct_ctl_say("Operation failed: %s", why);
+	return XCT_EXIT_FAILED;
+}
+
+/* @is_add: it is no failure that the flow is there already. */
+static enum xct_exit create(const struct xct_ctl *ctl, bool is_add)
+{
+	const struct xct_flow_create *request = &ctl->query.create;
+	uint64_t count = 0;
+	enum xct_exit ret;
+	int error;
+
+	ret = xct_request_change(ctl->socket, XCT_REQ_CREATE, request,
+				 sizeof(*request), NULL, NULL, &count, &error);
+	if (error && !(is_add && error == EEXIST))
+		return say_failed(error);
+	if (ret != XCT_EXIT_OK && !error)
+		return ret;
+	say_done(ctl, count, is_add ? "added" : "created");
+	return XCT_EXIT_OK;
+}
+
+enum xct_exit xct_ctl_create(const struct xct_ctl *ctl)
+{
+	return create(ctl, false);
+}
+
+enum xct_exit xct_ctl_add(const struct xct_ctl *ctl)
+{
+	return create(ctl, true);
+}
+
+enum xct_exit xct_ctl_update(const struct xct_ctl *ctl)
+{
+	const struct xct_flow_update request = {
+		.filter = ctl->query.filter,
+		.change = ctl->query.change,
+	};
+	struct flow_printer printer;
+	uint64_t count = 0;
+	enum xct_exit ret;
+	int error;
+
+	printer_init(&printer, &ctl->query);
+	printer.is_output_needed = false; /* change the rest all the same */
+	printer.is_document = false;
+	begin_output(&printer);
+	ret = xct_request_change(ctl->socket, XCT_REQ_UPDATE, &request,
+				 sizeof(request), print_frame, &printer, &count,
+				 &error);
+	if (error)
+		return say_failed(error);
+	if (ret == XCT_EXIT_OK)
+		ret = end_output(&printer);
+	if (ret != XCT_EXIT_OK)
+		return ret;
+	say_done(ctl, count, "updated");
+	return count ? XCT_EXIT_OK : XCT_EXIT_FAILED;
 }

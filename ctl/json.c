@@ -107,8 +107,10 @@ char *xct_json_put_flow(char *p, const struct xct_flow_info *info)
 	p = put_direction(p, ",\"reply\":", info, XCT_DIR_REPLY);
 	p = put_status(p, info->status);
 	p = put_number(p, ",\"mark\":", info->mark);
-	p = put_number(p, ",\"zone\":", info->zone);
+	p = put_number(p, ",\"zone\":", orig->zone);
 	p = put_number(p, ",\"age_ms\":", info->age_ms);
+	p = put_number(p, ",\"zone_reply\":", info->tuple[XCT_DIR_REPLY].zone);
+	p = put_number(p, ",\"start_ms\":", info->start_ms);
 	*p++ = '}';
 	return p;
 }

@@ -3,12 +3,14 @@
  * conntrack's line format, written by hand: a table of a million flows is
  * dumped line by line, and printf would take most of the time.
  *
- *   [l3 num] proto num timeout [state] tuple [counters] [UNREPLIED]
- *   tuple [counters] [ASSURED] mark [zone] use [id]
+ *   [l3 num] proto num timeout [state] tuple [zone-orig] [counters]
+ *   [UNREPLIED] tuple [zone-reply] [counters] [ASSURED] mark [zone]
+ *   [delta-time] [start] use [id]
  */
 #include "ctl/line.h"
 
 #include <netinet/in.h>
+#include <time.h>
 
 #include "common/cursor.h"
 #include "common/names.h"
@@ -45,12 +47,13 @@ const char *xct_line_proto(uint8_t proto)
 
 const char *xct_line_state(const struct xct_flow_info *info)
 {
-	const char *name;
+	uint8_t proto = info->tuple[XCT_DIR_ORIG].proto;
+	const char *name = xct_state_name(proto, info->state);
 
-	if (info->tuple[XCT_DIR_ORIG].proto != IPPROTO_TCP)
-		return NULL;
-	name = xct_tcp_state_name(info->state);
-	return name ? name : "NONE";
+	/* A number that is none of the protocol's states. */
+	if (!name)
+		name = xct_state_name(proto, 0);
+	return name;
 }
 
 /* "tcp      6 ": the name padded, its number. */
@@ -107,6 +110,7 @@ static char *put_direction(char *p, const struct xct_flow_info *info,
 			   enum xct_dir dir)
 {
 	const struct xct_tuple *t = &info->tuple[dir];
+	uint16_t zone = xct_flow_info_zone_of(info, dir);
 
 	p = xct_put_str(p, "src=");
 	p = xct_put_addr(p, t->family, &t->src);
@@ -114,6 +118,10 @@ static char *put_direction(char *p, const struct xct_flow_info *info,
 	p = xct_put_addr(p, t->family, &t->dst);
 	*p++ = ' ';
 	p = put_l4(p, t);
+	if (zone)
+		p = put_field(
+			p, dir == XCT_DIR_ORIG ? "zone-orig=" : "zone-reply=",
+			zone);
 	if (info->has_counters) {
 		p = put_field(p, "packets=", info->packets[dir]);
 		p = put_field(p, "bytes=", info->bytes[dir]);
@@ -121,10 +129,29 @@ static char *put_direction(char *p, const struct xct_flow_info *info,
 	return p;
 }
 
+uint64_t xct_line_age(const struct xct_flow_info *info)
+{
+	return (info->start_ms + info->age_ms) / 1000 - info->start_ms / 1000;
+}
+
+/* "[start=Mon Nov 23 01:42:56 2026] " */
+static char *put_start(char *p, const struct xct_flow_info *info)
+{
+	time_t start = (time_t)(info->start_ms / 1000);
+	struct tm tm;
+	char text[64];
+
+	if (!localtime_r(&start, &tm) ||
+	    !strftime(text, sizeof(text), "[start=%a %b %e %T %Y] ", &tm))
+		return p;
+	return xct_put_str(p, text);
+}
+
 char *xct_line_put(char *p, const struct xct_flow_info *info, uint8_t outputs)
 {
 	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 	const char *state = xct_line_state(info);
+	uint16_t zone = xct_flow_info_zone(info);
 
 	if (outputs & XCT_OUTPUT_EXTENDED)
 		p = put_name(p, orig->family == AF_INET ? "ipv4" : "ipv6",
@@ -142,8 +169,13 @@ char *xct_line_put(char *p, const struct xct_flow_info *info, uint8_t outputs)
 	if (info->status & XCT_STATUS_ASSURED)
 		p = xct_put_str(p, "[ASSURED] ");
 	p = put_field(p, "mark=", info->mark);
-	if (info->zone)
-		p = put_field(p, "zone=", info->zone);
+	if (zone)
+		p = put_field(p, "zone=", zone);
+	if (info->has_timestamps) {
+		p = put_field(p, "delta-time=", xct_line_age(info));
+		if (outputs & XCT_OUTPUT_KTIMESTAMP)
+			p = put_start(p, info);
+	}
 	/* The kernel counts references to an entry; here a flow has one. */
 	p = put_field(p, "use=", 1);
 	if (outputs & XCT_OUTPUT_ID)

@@ -14,7 +14,12 @@
 
 #include "common/frame.h"
 #include "ctl/ctl.h"
+#include "ctl/load.h"
 
+#define OPTIONS_GRE                                        \
+	(XCT_OPTION_BIT(SRCKEY) | XCT_OPTION_BIT(DSTKEY) | \
+	 XCT_OPTION_BIT(REPLY_SRCKEY) | XCT_OPTION_BIT(REPLY_DSTKEY))
+#define OPTIONS_ZONE (XCT_OPTION_BIT(ORIG_ZONE) | XCT_OPTION_BIT(REPLY_ZONE))
 #define OPTIONS_GET                                                           \
 	(XCT_OPTION_BIT(ORIG_SRC) | XCT_OPTION_BIT(ORIG_DST) |                \
 	 XCT_OPTION_BIT(REPLY_SRC) | XCT_OPTION_BIT(REPLY_DST) |              \
@@ -24,10 +29,20 @@
 	 XCT_OPTION_BIT(REPLY_SPORT) | XCT_OPTION_BIT(REPLY_DPORT) |          \
 	 XCT_OPTION_BIT(ICMP_TYPE) | XCT_OPTION_BIT(ICMP_CODE) |              \
 	 XCT_OPTION_BIT(ICMP_ID) | XCT_OPTION_BIT(ICMPV6_TYPE) |              \
-	 XCT_OPTION_BIT(ICMPV6_CODE) | XCT_OPTION_BIT(ICMPV6_ID))
-#define OUTPUTS_FLOW                                             \
-	(XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID | XCT_OUTPUT_JSON | \
-	 XCT_OUTPUT_NDJSON)
+	 XCT_OPTION_BIT(ICMPV6_CODE) | XCT_OPTION_BIT(ICMPV6_ID) |            \
+	 OPTIONS_GRE | OPTIONS_ZONE)
+/* These say what a flow becomes, or are refused with a better message. */
+#define OPTIONS_VTAG  (XCT_OPTION_BIT(ORIG_VTAG) | XCT_OPTION_BIT(REPLY_VTAG))
+#define OPTIONS_LABEL (XCT_OPTION_BIT(LABEL_ADD) | XCT_OPTION_BIT(LABEL_DEL))
+#define OPTIONS_FILTER                                                    \
+	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(TIMEOUT) & ~OPTIONS_VTAG & \
+	 ~OPTIONS_LABEL)
+#define OPTIONS_CREATE                                        \
+	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(FAMILY) &      \
+	 ~XCT_OPTION_BIT(ANY_NAT) & ~XCT_OPTION_BIT(OUTPUT) & \
+	 ~XCT_OPTION_BIT(ID) & ~XCT_OPTION_BIT(MASK_SRC) &    \
+	 ~XCT_OPTION_BIT(MASK_DST))
+#define OUTPUTS_FLOW UINT8_MAX
 #define RULES_REPORT                                                          \
 	{                                                                     \
 		.options = XCT_OPTION_BIT(OUTPUT), .outputs = XCT_OUTPUT_JSON \
@@ -35,20 +50,34 @@
 
 static enum xct_exit show_help(const struct xct_ctl *ctl);
 static enum xct_exit show_old_version(const struct xct_ctl *ctl);
+static enum xct_exit load_entries(const struct xct_ctl *ctl);
 
 /* clang-format off */
 static const struct xct_command commands[] = {
 	{ "list", "dump", 'L', 0,
-	  { XCT_OPTION_BITS_ALL, OUTPUTS_FLOW, false }, xct_ctl_list,
+	  { OPTIONS_FILTER, OUTPUTS_FLOW, XCT_QUERY_FILTER }, xct_ctl_list,
 	  "list [FILTER]      show flows, as conntrack -L does" },
 	{ "get", "get", 'G', 0,
-	  { OPTIONS_GET, OUTPUTS_FLOW, true }, xct_ctl_get,
+	  { OPTIONS_GET, OUTPUTS_FLOW, XCT_QUERY_GET }, xct_ctl_get,
 	  "get TUPLE          show the flow of that original tuple, or --id" },
 	{ "count", "count", 'C', 0, { 0 }, xct_ctl_count,
 	  "count              print the number of flows" },
 	{ "delete", "delete", 'D', 0,
-	  { XCT_OPTION_BITS_ALL, OUTPUTS_FLOW, false }, xct_ctl_delete,
+	  { OPTIONS_FILTER, OUTPUTS_FLOW, XCT_QUERY_FILTER }, xct_ctl_delete,
 	  "delete [FILTER]    end flows, and show them" },
+	{ "create", "create", 'I', 0,
+	  { OPTIONS_CREATE, 0, XCT_QUERY_CREATE }, xct_ctl_create,
+	  "create FLOW        make a flow by hand: TUPLE -t SECONDS ..." },
+	{ "add", "add", 'A', 0,
+	  { OPTIONS_CREATE, 0, XCT_QUERY_CREATE }, xct_ctl_add,
+	  "add FLOW           the same, unless it is there already" },
+	{ "update", "update", 'U', 0,
+	  { XCT_OPTION_BITS_ALL, OUTPUTS_FLOW, XCT_QUERY_UPDATE },
+	  xct_ctl_update,
+	  "update [FILTER] [-t SECONDS] [-m MARK] [-u STATUS] [--state STATE]\n"
+	  "                     change flows, and show them" },
+	{ "load-entries", "load-file", 'R', 1, { 0 }, load_entries,
+	  "load-entries FILE|- run the lines that list -o save has written" },
 	{ "flush", "flush", 'F', 0, { 0 }, xct_ctl_flush,
 	  "flush              end all flows" },
 	{ "stats", NULL, 0, 0, RULES_REPORT, xct_ctl_stats,
@@ -79,7 +108,7 @@ static void print_usage(FILE *stream)
 	size_t i;
 
 	fputs("Usage: xctctl [-s SOCKET] COMMAND [OPTIONS]\n"
-	      "       xctctl -L|-G|-D|-F|-C|-S [conntrack's options]\n\n"
+	      "       xctctl -L|-G|-I|-A|-U|-D|-F|-C|-R|-S [conntrack's options]\n\n"
 	      "Commands:\n",
 	      stream);
 	for (i = 0; i < XCT_ARRAY_SIZE(commands); i++) {
@@ -93,10 +122,12 @@ static void print_usage(FILE *stream)
 	      "  --sport, --dport, --reply-port-src, --reply-port-dst PORT\n"
 	      "  --state STATE              -u, --status STATUS[,...]\n"
 	      "  -n, --src-nat [ADDR[:PORT]] -g, --dst-nat [ADDR[:PORT]]\n"
-	      "  -j, --any-nat [ADDR]       -m, --mark VALUE[/MASK]\n"
+	      "  -j, --any-nat [ADDR[:PORT]] -m, --mark VALUE[/MASK]\n"
 	      "  --icmp-type, --icmp-code, --icmp-id NUMBER (or --icmpv6-..)\n"
-	      "  -w, --zone ZONE            -i, --id ID\n"
-	      "Output: -o plain|extended|id|json|ndjson[,...]\n"
+	      "  --srckey, --dstkey, --reply-key-src, --reply-key-dst KEY\n"
+	      "  -w, --zone, --orig-zone, --reply-zone ZONE\n"
+	      "  -i, --id ID                --mask-src, --mask-dst MASK\n"
+	      "Output: -o plain|extended|id|ktimestamp|save|xml|json|ndjson[,...]\n"
 	      "Socket: -s SOCKET before the command, --socket SOCKET anywhere,\n"
 	      "  $XCT_SOCKET, or " XCT_SOCKET_PATH "\n\n"
 	      "Examples:\n"
@@ -221,7 +252,7 @@ static const struct xct_command *take_old_command(int *argc, char **argv)
 		}
 		command = found;
 		remove_words(argc, argv, i, 1);
-		if (!take_table(argc, argv, i))
+		if (command->run != load_entries && !take_table(argc, argv, i))
 			return NULL;
 	}
 	if (!command)
@@ -266,7 +297,7 @@ static enum xct_exit run(struct xct_ctl *ctl, const struct xct_command *command,
 	words = xct_query_parse(&ctl->query, &command->rules, argc, argv);
 	if (words < 0) {
 		xct_ctl_say("%s", ctl->query.error);
-		return say_usage();
+		return words == -EINVAL ? say_usage() : XCT_EXIT_FAILED;
 	}
 	ctl->argc = argc - words;
 	ctl->argv = argv + words;
@@ -276,6 +307,44 @@ static enum xct_exit run(struct xct_ctl *ctl, const struct xct_command *command,
 		return say_usage();
 	}
 	return command->run(ctl);
+}
+
+/* A line of a file, through the same doors as the command line. */
+static enum xct_exit run_loaded(void *arg, int argc, char **argv)
+{
+	static enum xct_exit (*const allowed[])(const struct xct_ctl *) = {
+		xct_ctl_create, xct_ctl_add,   xct_ctl_update,
+		xct_ctl_delete, xct_ctl_flush,
+	};
+	const struct xct_ctl *parent = arg;
+	struct xct_ctl ctl = { .socket = parent->socket, .is_load = true };
+	const struct xct_command *command = NULL;
+	char *word = argv[1];
+	size_t i = 0;
+	int at;
+
+	for (at = 1; at < argc && !command; at++)
+		command = find_command(argv[at], argv[at][0] == '-');
+	while (command && i < XCT_ARRAY_SIZE(allowed) &&
+	       command->run != allowed[i])
+		i++;
+	if (!command || i == XCT_ARRAY_SIZE(allowed)) {
+		xct_ctl_say("Cannot use command `%s' with --load-file",
+			    command ? argv[at - 1] : word);
+		return say_usage();
+	}
+	command = take_command(&argc, argv);
+	return command ? run(&ctl, command, argc, argv) : say_usage();
+}
+
+static enum xct_exit load_entries(const struct xct_ctl *ctl)
+{
+	if (!ctl->argc) {
+		xct_ctl_say("a file to load is needed, or `-'");
+		return say_usage();
+	}
+	return xct_load_file(ctl->argv[0], run_loaded,
+			     &(struct xct_ctl){ .socket = ctl->socket });
 }
 
 int main(int argc, char **argv)

@@ -13,6 +13,7 @@ struct receiver {
 	void *ctx;
 	char *text; /* owned, NUL terminated; NULL: none came */
 	size_t len;
+	int error; /* errno by which a change failed; 0: none */
 	bool is_out_of_memory;
 };
 
@@ -130,6 +131,9 @@ static enum xct_exit ask(struct xct_client *client, uint16_t type,
 				 &end);
 	if (ret) {
 		exit_code = say_broken(receiver, ret);
+	} else if (end.status == XCT_END_FAILED && end.error) {
+		receiver->error = (int)end.error;
+		exit_code = XCT_EXIT_FAILED;
 	} else {
 		exit_code = say_end(receiver, &end);
 		*count = end.count;
@@ -170,6 +174,21 @@ enum xct_exit xct_request(const char *socket, uint16_t type,
 	exit_code =
 		connect_and_ask(socket, type, payload, len, &receiver, &count);
 	free(receiver.text);
+	return exit_code;
+}
+
+enum xct_exit xct_request_change(const char *socket, uint16_t type,
+				 const void *payload, uint32_t len,
+				 xct_client_fn fn, void *ctx, uint64_t *count,
+				 int *error)
+{
+	struct receiver receiver = { .fn = fn, .ctx = ctx };
+	enum xct_exit exit_code;
+
+	exit_code =
+		connect_and_ask(socket, type, payload, len, &receiver, count);
+	free(receiver.text);
+	*error = receiver.error;
 	return exit_code;
 }
 

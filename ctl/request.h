@@ -15,6 +15,13 @@ enum xct_exit xct_request(const char *socket, uint16_t type,
 			  const void *payload, uint32_t len, xct_client_fn fn,
 			  void *ctx);
 
+/* A request that makes or changes flows: *@count of them. If xctd could not,
+ * the result is FAILED and *@error an errno, of which nothing has been said. */
+enum xct_exit xct_request_change(const char *socket, uint16_t type,
+				 const void *payload, uint32_t len,
+				 xct_client_fn fn, void *ctx, uint64_t *count,
+				 int *error);
+
 /* A request that is answered by a number. */
 enum xct_exit xct_request_count(const char *socket, uint16_t type,
 				uint64_t *count);

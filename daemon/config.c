@@ -170,6 +170,10 @@ static bool read_queue(struct xct_reader *r, const struct field *f,
 	{                                                            \
 		name, read_seconds, AT(l4.tcp[index]), 0, 0, NULL, 0 \
 	}
+#define SCTP_TIMEOUT(name, index)                                     \
+	{                                                             \
+		name, read_seconds, AT(l4.sctp[index]), 0, 0, NULL, 0 \
+	}
 #define SUB(fields) 0, 0, 0, fields, XCT_ARRAY_SIZE(fields)
 
 /* clang-format off */
@@ -192,9 +196,27 @@ static const struct field udp_timeouts[] = {
 	{ "stream", read_seconds, AT(l4.udp_stream), 0, 0, NULL, 0 },
 };
 
+static const struct field sctp_timeouts[] = {
+	SCTP_TIMEOUT("closed", XCT_SCTP_CLOSED),
+	SCTP_TIMEOUT("cookie-wait", XCT_SCTP_COOKIE_WAIT),
+	SCTP_TIMEOUT("cookie-echoed", XCT_SCTP_COOKIE_ECHOED),
+	SCTP_TIMEOUT("established", XCT_SCTP_ESTABLISHED),
+	SCTP_TIMEOUT("shutdown-sent", XCT_SCTP_SHUTDOWN_SENT),
+	SCTP_TIMEOUT("shutdown-recd", XCT_SCTP_SHUTDOWN_RECD),
+	SCTP_TIMEOUT("shutdown-ack-sent", XCT_SCTP_SHUTDOWN_ACK_SENT),
+	SCTP_TIMEOUT("heartbeat-sent", XCT_SCTP_HEARTBEAT_SENT),
+};
+
+static const struct field gre_timeouts[] = {
+	{ "unreplied", read_seconds, AT(l4.gre_unreplied), 0, 0, NULL, 0 },
+	{ "stream", read_seconds, AT(l4.gre_stream), 0, 0, NULL, 0 },
+};
+
 static const struct field timeouts[] = {
 	{ "tcp", read_fields, SUB(tcp_timeouts) },
 	{ "udp", read_fields, SUB(udp_timeouts) },
+	{ "sctp", read_fields, SUB(sctp_timeouts) },
+	{ "gre", read_fields, SUB(gre_timeouts) },
 	{ "icmp", read_seconds, AT(l4.icmp), 0, 0, NULL, 0 },
 	{ "icmpv6", read_seconds, AT(l4.icmpv6), 0, 0, NULL, 0 },
 	{ "generic", read_seconds, AT(l4.generic), 0, 0, NULL, 0 },
@@ -223,6 +245,7 @@ static const struct field control_fields[] = {
 static const struct field settings_fields[] = {
 	{ "table-size", read_u32, AT(table_size), 64, 67108864, NULL, 0 },
 	{ "accounting", read_bool, AT(accounting), 0, 0, NULL, 0 },
+	{ "timestamps", read_bool, AT(timestamps), 0, 0, NULL, 0 },
 	{ "checksum", read_bool, AT(l4.checksum), 0, 0, NULL, 0 },
 	{ "tcp", read_fields, SUB(tcp_fields) },
 	{ "timeouts", read_fields, SUB(timeouts) },
@@ -326,9 +349,63 @@ static void read_hooks(struct xct_reader *r, const struct xct_node *node)
 		r->config->settings.hooks = (enum xct_hooks_mode)i;
 }
 
+/* ---- zones ---- */
+
+static void read_zone(struct xct_reader *r, const struct xct_node *node,
+		      struct xct_zone *zone)
+{
+	static const char *const names[] = { "in", "zone" };
+	bool has_in = false, has_zone = false;
+	uint32_t number = 0;
+
+	if (!xct_read_is(r, node, XCT_NODE_MAP, "the zone"))
+		return;
+	zone->in = XCT_ANY;
+	for (const struct xct_node *v = node->first; v; v = v->next) {
+		if (strcmp(v->key->text, "in") == 0) {
+			has_in = true;
+			(void)xct_read_ifset(r, v, "in", &zone->in);
+		} else if (strcmp(v->key->text, "zone") == 0) {
+			has_zone = true;
+			(void)xct_value_uint(r->diag, v, "zone", 0, UINT16_MAX,
+					     &number);
+		} else {
+			xct_read_unknown_key(r, v->key, "zones", names,
+					     XCT_ARRAY_SIZE(names));
+		}
+	}
+	if (!has_in || !has_zone)
+		(void)xct_diag_error(r->diag, node->at,
+				     "the zone has no \"%s\"; expected "
+				     "{in: INTERFACES, zone: NUMBER}",
+				     has_in ? "zone" : "in");
+	zone->zone = (uint16_t)number;
+}
+
+static void read_zones(struct xct_reader *r, const struct xct_node *node)
+{
+	struct xct_zone *zones;
+	uint32_t n = 0;
+
+	if (!xct_read_is(r, node, XCT_NODE_LIST, "zones"))
+		return;
+	for (const struct xct_node *v = node->first; v; v = v->next)
+		n++;
+	zones = xct_arena_alloc(r->arena, n * sizeof(*zones));
+	if (!zones) {
+		(void)xct_diag_no_memory(r->diag);
+		return;
+	}
+	r->config->ruleset.zones = zones;
+	r->config->ruleset.n_zones = n;
+	for (const struct xct_node *v = node->first; v; v = v->next)
+		read_zone(r, v, zones++);
+}
+
 enum top {
 	TOP_INTERFACES,
 	TOP_SETS,
+	TOP_ZONES,
 	TOP_NAT,
 	TOP_FILTER,
 	TOP_SETTINGS,
@@ -337,11 +414,9 @@ enum top {
 };
 
 static const char *const top_names[TOPS] = {
-	[TOP_INTERFACES] = "interfaces",
-	[TOP_SETS] = "sets",
-	[TOP_NAT] = "nat",
-	[TOP_FILTER] = "filter",
-	[TOP_SETTINGS] = "settings",
+	[TOP_INTERFACES] = "interfaces", [TOP_SETS] = "sets",
+	[TOP_ZONES] = "zones",		 [TOP_NAT] = "nat",
+	[TOP_FILTER] = "filter",	 [TOP_SETTINGS] = "settings",
 	[TOP_HOOKS] = "hooks",
 };
 
@@ -377,6 +452,8 @@ static void read_root(struct xct_reader *r, const struct xct_node *root)
 		xct_read_interfaces(r, top[TOP_INTERFACES]);
 	if (top[TOP_SETS])
 		xct_read_sets(r, top[TOP_SETS]);
+	if (top[TOP_ZONES])
+		read_zones(r, top[TOP_ZONES]);
 	if (top[TOP_NAT])
 		xct_read_nat(r, top[TOP_NAT]);
 	xct_read_filter(r, top[TOP_FILTER]);

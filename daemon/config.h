@@ -17,6 +17,7 @@ struct xct_settings {
 	uint32_t table_size;
 	struct xct_l4_config l4;
 	bool accounting;
+	bool timestamps; /* say when flows began */
 	uint16_t queue_first;
 	uint16_t workers;      /* 0: auto */
 	uint32_t queue_length; /* packets that may wait in each queue */

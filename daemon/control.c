@@ -69,7 +69,8 @@ struct client {
 	/* .. if it walks over the flows */
 	uint16_t type;
 	uint32_t cursor;
-	struct xct_flow_filter filter;
+	struct xct_flow_update update; /* LIST, DELETE: only its filter */
+	xct_msec wall_ms;	       /* of this step, since 1970 */
 
 	/* .. if its answer is a text, from malloc */
 	char *text;
@@ -90,12 +91,17 @@ struct xct_control {
 	unsigned int n_clients;
 };
 
-static xct_msec now_ms(void)
+static xct_msec clock_ms(clockid_t id)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(id, &ts);
 	return (xct_msec)ts.tv_sec * 1000 + (xct_msec)ts.tv_nsec / 1000000;
+}
+
+static xct_msec now_ms(void)
+{
+	return clock_ms(CLOCK_MONOTONIC);
 }
 
 /* ----------------------------------------------------------------- output */
@@ -146,11 +152,14 @@ static bool send_output(struct client *c)
 static bool put_flow(void *arg, const struct xct_flow_info *info)
 {
 	struct client *c = arg;
+	struct xct_flow_info told;
 
 	c->end.count++;
 	if (c->type == XCT_REQ_FLUSH)
 		return true;
-	memcpy(c->out + c->out_len, info, sizeof(*info));
+	told = *info;
+	told.start_ms = c->wall_ms - info->age_ms;
+	memcpy(c->out + c->out_len, &told, sizeof(told));
 	c->out_len += sizeof(*info);
 	return c->out_len + sizeof(*info) + END_SIZE <= OUT_SIZE;
 }
@@ -162,12 +171,18 @@ static void work_walk(struct client *c)
 	bool is_delete = c->type != XCT_REQ_LIST;
 	bool has_more = true;
 
+	c->wall_ms = clock_ms(CLOCK_REALTIME);
 	c->out_len = FRAME_SIZE;
 	for (int i = 0; i < WALK_CALLS && has_more; i++) {
 		if (c->out_len >= OUT_SIZE / 2)
 			break;
-		has_more = ops->walk(ops->ctx, &c->cursor, &c->filter,
-				     WALK_RECORDS, is_delete, put_flow, c);
+		if (c->type == XCT_REQ_UPDATE)
+			has_more = ops->update(ops->ctx, &c->cursor, &c->update,
+					       WALK_RECORDS, put_flow, c);
+		else
+			has_more = ops->walk(ops->ctx, &c->cursor,
+					     &c->update.filter, WALK_RECORDS,
+					     is_delete, put_flow, c);
 	}
 	if (c->out_len > FRAME_SIZE)
 		put_header(c->out, XCT_RSP_FLOWS, c->out_len - FRAME_SIZE);
@@ -232,12 +247,75 @@ static void reload(struct client *c)
 	       is_new ? XCT_END_OK : XCT_END_CONFIG);
 }
 
+/* ------------------------------------------------------ requests: the flows */
+
+/* End the answer of a request that was not (@error: why) or need not be worked
+ * on. */
+static void end_entry(struct client *c, int error)
+{
+	if (error < 0) {
+		c->end.status = XCT_END_FAILED;
+		c->end.error = (uint32_t)-error;
+	}
+	put_end(c);
+}
+
+static void create(struct client *c, const uint8_t *payload)
+{
+	const struct xct_control_ops *ops = &c->ctl->ops;
+	struct xct_flow_create req;
+	int ret;
+
+	memcpy(&req, payload, sizeof(req));
+	ret = ops->create(ops->ctx, &req);
+	c->end.count = ret == 0;
+	end_entry(c, ret);
+}
+
+/* Begin to go through the table. */
+static void walk(struct client *c, const struct xct_frame *frame,
+		 const uint8_t *payload)
+{
+	const struct xct_flow_update *update = &c->update;
+	int proto = -1;
+	int ret = 0;
+
+	c->work = WORK_WALK;
+	c->type = frame->type;
+	c->cursor = 0;
+	memset(&c->update, 0, sizeof(c->update));
+	memcpy(&c->update, payload, frame->len);
+	if (update->filter.fields & XCT_FILTER_PROTO)
+		proto = update->filter.proto;
+	if (c->type == XCT_REQ_UPDATE)
+		ret = xct_flow_change_check(&update->change, proto);
+	if (ret < 0)
+		end_entry(c, ret);
+}
+
 /* --------------------------------------------------------------- requests */
+
+/* What a request carries. */
+static size_t payload_size(uint16_t type)
+{
+	switch (type) {
+	case XCT_REQ_LIST:
+	case XCT_REQ_DELETE:
+		return sizeof(struct xct_flow_filter);
+	case XCT_REQ_UPDATE:
+		return sizeof(struct xct_flow_update);
+	case XCT_REQ_CREATE:
+		return sizeof(struct xct_flow_create);
+	default:
+		return 0;
+	}
+}
 
 static bool is_change(uint16_t type)
 {
 	return type == XCT_REQ_DELETE || type == XCT_REQ_FLUSH ||
-	       type == XCT_REQ_RELOAD;
+	       type == XCT_REQ_RELOAD || type == XCT_REQ_UPDATE ||
+	       type == XCT_REQ_CREATE;
 }
 
 static bool may_change(const struct client *c)
@@ -250,11 +328,9 @@ static void start(struct client *c, const struct xct_frame *frame,
 		  const uint8_t *payload)
 {
 	const struct xct_control_ops *ops = &c->ctl->ops;
-	bool has_filter =
-		frame->type == XCT_REQ_LIST || frame->type == XCT_REQ_DELETE;
 
 	c->end = (struct xct_frame_end){ .status = XCT_END_OK };
-	if (frame->len != (has_filter ? sizeof(c->filter) : 0)) {
+	if (frame->len != payload_size(frame->type)) {
 		c->end.status = XCT_END_BAD_REQUEST;
 		put_end(c);
 		return;
@@ -267,11 +343,11 @@ static void start(struct client *c, const struct xct_frame *frame,
 	case XCT_REQ_LIST:
 	case XCT_REQ_DELETE:
 	case XCT_REQ_FLUSH:
-		c->work = WORK_WALK;
-		c->type = frame->type;
-		c->cursor = 0;
-		memset(&c->filter, 0, sizeof(c->filter));
-		memcpy(&c->filter, payload, frame->len);
+	case XCT_REQ_UPDATE:
+		walk(c, frame, payload);
+		break;
+	case XCT_REQ_CREATE:
+		create(c, payload);
 		break;
 	case XCT_REQ_COUNT:
 		c->end.count = ops->count(ops->ctx);
@@ -317,7 +393,7 @@ static enum input look_at_input(const struct client *c, struct xct_frame *frame)
 		return INPUT_PARTIAL;
 	memcpy(frame, c->in, FRAME_SIZE);
 	if (frame->magic != XCT_FRAME_MAGIC || frame->flags != 0 ||
-	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_RELOAD ||
+	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_CREATE ||
 	    frame->len > XCT_REQUEST_MAX)
 		return INPUT_GARBAGE;
 	return c->in_len < FRAME_SIZE + frame->len ? INPUT_PARTIAL

@@ -19,6 +19,12 @@ struct xct_control_ops {
 		     bool is_delete,
 		     bool (*fn)(void *arg, const struct xct_flow_info *info),
 		     void *arg);
+	/* As xct_engine_update() and xct_engine_create(). */
+	bool (*update)(void *ctx, uint32_t *cursor,
+		       const struct xct_flow_update *update, uint32_t max,
+		       bool (*fn)(void *arg, const struct xct_flow_info *info),
+		       void *arg);
+	int (*create)(void *ctx, const struct xct_flow_create *req);
 	uint32_t (*count)(void *ctx);
 	/* JSON or text, NUL terminated; caller frees; NULL: no memory. */
 	char *(*stats)(void *ctx);

@@ -104,6 +104,7 @@ void xct_daemon_engine_config(struct xct_daemon *d,
 			  .ctx = d },
 		.seed = d->seed,
 		.accounting = config->settings.accounting,
+		.timestamps = config->settings.timestamps,
 	};
 }
 
@@ -140,6 +141,14 @@ static void addr_gone(void *ctx, uint32_t ifindex, uint8_t family,
 	while (xct_engine_delete(d->engine, &cursor, now, &filter, WALK_BUDGET,
 				 NULL, NULL))
 		;
+}
+
+/* With the lock held. */
+static void links_changed(void *ctx)
+{
+	struct xct_daemon *d = ctx;
+
+	xct_engine_forget_interfaces(d->engine);
 }
 
 /* Take one of the addresses that are gone. */
@@ -214,6 +223,34 @@ control_walk(void *ctx, uint32_t *cursor, const struct xct_flow_filter *filter,
 					      max, fn, arg);
 	pthread_mutex_unlock(&d->lock);
 	return is_more;
+}
+
+static bool control_update(void *ctx, uint32_t *cursor,
+			   const struct xct_flow_update *update, uint32_t max,
+			   bool (*fn)(void *arg,
+				      const struct xct_flow_info *info),
+			   void *arg)
+{
+	struct xct_daemon *d = ctx;
+	xct_msec now = xct_clock_now();
+	bool is_more;
+
+	pthread_mutex_lock(&d->lock);
+	is_more =
+		xct_engine_update(d->engine, cursor, now, update, max, fn, arg);
+	pthread_mutex_unlock(&d->lock);
+	return is_more;
+}
+
+static int control_create(void *ctx, const struct xct_flow_create *req)
+{
+	struct xct_daemon *d = ctx;
+	int ret;
+
+	pthread_mutex_lock(&d->lock);
+	ret = xct_engine_create(d->engine, req, xct_clock_now());
+	pthread_mutex_unlock(&d->lock);
+	return ret;
 }
 
 static uint32_t count_flows(struct xct_daemon *d)
@@ -556,7 +593,9 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 
 static enum xct_exit start_netdev(struct xct_daemon *d)
 {
-	const struct xct_netdev_ops ops = { .addr_gone = addr_gone, .ctx = d };
+	const struct xct_netdev_ops ops = { .addr_gone = addr_gone,
+					    .links_changed = links_changed,
+					    .ctx = d };
 	int ret;
 
 	ret = xct_netdev_new(&d->netdev, &ops);
@@ -633,6 +672,8 @@ static enum xct_exit start_control(struct xct_daemon *d)
 {
 	const struct xct_control_ops ops = {
 		.walk = control_walk,
+		.update = control_update,
+		.create = control_create,
 		.count = control_count,
 		.stats = control_stats,
 		.rules = control_rules,

@@ -558,11 +558,17 @@ bool xct_netdev_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 /* Read what the interface table's socket has; after an overrun, all again. */
 static void catch_links(struct xct_netdev *nd)
 {
+	bool has_changed = false;
+
 	errno = 0;
 	while (nlif_catch(nd->nlif) >= 0)
-		;
-	if (errno == ENOBUFS)
+		has_changed = true;
+	if (errno == ENOBUFS) {
 		(void)nlif_query(nd->nlif); /* else names come one by one */
+		has_changed = true;
+	}
+	if (has_changed && nd->ops.links_changed)
+		nd->ops.links_changed(nd->ops.ctx);
 }
 
 bool xct_netdev_ifname(void *ctx, uint32_t ifindex,

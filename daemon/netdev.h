@@ -18,6 +18,9 @@ struct xct_netdev_ops {
 	 * masqueraded to it are dead. Called from xct_netdev_catch(). */
 	void (*addr_gone)(void *ctx, uint32_t ifindex, uint8_t family,
 			  const struct xct_addr *addr);
+	/* Names may belong to other interfaces than before. Called from
+	 * xct_netdev_catch() and xct_netdev_ifname(). */
+	void (*links_changed)(void *ctx);
 	void *ctx;
 };
 

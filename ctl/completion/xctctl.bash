@@ -3,13 +3,16 @@
 
 _xctctl() {
 	local cur prev word command='' i
-	local commands='list get count delete flush stats rules check reload
-		hooks status version help'
+	local commands='list get count delete create add update load-entries
+		flush stats rules check reload hooks status version help'
 	local filters='--src --dst --reply-src --reply-dst --proto --family
 		--status --mark --src-nat --dst-nat --any-nat --output --zone
 		--id --mask-src --mask-dst --sport --dport --reply-port-src
 		--reply-port-dst --state --icmp-type --icmp-code --icmp-id
-		--icmpv6-type --icmpv6-code --icmpv6-id --socket'
+		--icmpv6-type --icmpv6-code --icmpv6-id --srckey --dstkey
+		--reply-key-src --reply-key-dst --orig-zone --reply-zone
+		--socket'
+	local changes='--timeout --orig-vtag --reply-vtag'
 
 	cur=${COMP_WORDS[COMP_CWORD]}
 	prev=${COMP_WORDS[COMP_CWORD-1]}
@@ -17,8 +20,9 @@ _xctctl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		-L | -D | -G | -C | -F | -S | --dump | --delete | --get | \
-			--count | --flush | --stats)
+		-L | -D | -G | -I | -A | -U | -R | -C | -F | -S | --dump | \
+			--delete | --get | --create | --add | --update | \
+			--load-file | --count | --flush | --stats)
 			command=${word##*-}
 			break
 			;;
@@ -57,7 +61,7 @@ _xctctl() {
 			;;
 		*)
 			mapfile -t COMPREPLY < <(compgen -W 'plain extended id
-				json ndjson' -- "$cur")
+				ktimestamp save xml json ndjson' -- "$cur")
 			;;
 		esac
 		return
@@ -71,7 +75,9 @@ _xctctl() {
 	--state)
 		mapfile -t COMPREPLY < <(compgen -W 'SYN_SENT SYN_RECV
 			ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT
-			CLOSE SYN_SENT2' -- "$cur")
+			CLOSE SYN_SENT2 CLOSED COOKIE_WAIT COOKIE_ECHOED
+			SHUTDOWN_SENT SHUTDOWN_RECD SHUTDOWN_ACK_SENT
+			HEARTBEAT_SENT' -- "$cur")
 		return
 		;;
 	esac
@@ -88,7 +94,11 @@ _xctctl() {
 		mapfile -t COMPREPLY < <(compgen -W '--output --socket' \
 			-- "$cur")
 		;;
-	check)
+	create | add | update | I | A | U)
+		mapfile -t COMPREPLY < <(compgen -W "$filters $changes" \
+			-- "$cur")
+		;;
+	check | load-entries | R | file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	esac

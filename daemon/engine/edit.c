@@ -9,10 +9,14 @@
  * that fits the wire is computed. An unfinished one of a packet that the kernel
  * will segment must hold the sum of the pseudo header, not complemented: that
  * is updated for the addresses alone.
+ *
+ * SCTP's CRC32c is computed anew in any case. Its packets never come here to be
+ * segmented: the kernel does that before it queues them.
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "daemon/engine/crc32c.h"
 #include "daemon/engine/csum.h"
 #include "daemon/engine/edit.h"
 #include "daemon/engine/l4.h"
@@ -55,56 +59,128 @@ static uint32_t put_addrs(struct xct_pkt *pkt, const struct xct_tuple *target,
 	return delta;
 }
 
-static uint16_t l4_sum(const struct xct_pkt *pkt, const struct xct_l4_ops *ops)
+/* Is the checksum among the bytes that we have? */
+static bool has_csum(const struct xct_pkt *pkt, const struct xct_l4_ops *ops)
+{
+	uint32_t len = ops->csum == XCT_CSUM_CRC32C ? 4 : 2;
+
+	return ops->csum != XCT_CSUM_NONE &&
+	       pkt->l4_have >= ops->csum_off + len;
+}
+
+/* Bytes of the transport part that the checksum covers. */
+static uint32_t coverage(const struct xct_pkt *pkt,
+			 const struct xct_l4_ops *ops)
+{
+	uint32_t len;
+
+	if (ops->csum != XCT_CSUM_UDPLITE)
+		return pkt->l4_len;
+	len = xct_get_be16(pkt->l4 + 4);
+	return len && len < pkt->l4_len ? len : pkt->l4_len;
+}
+
+/* The Internet checksum's sum; @proto is what the pseudo header says. */
+static uint16_t l4_sum(const struct xct_pkt *pkt, const struct xct_l4_ops *ops,
+		       uint8_t proto)
 {
 	struct xct_addr src, dst;
-	uint64_t sum = xct_csum_sum(pkt->l4, pkt->l4_len);
+	uint64_t sum = xct_csum_sum(pkt->l4, coverage(pkt, ops));
 
-	if (ops->csum_pseudo) {
+	if (ops->csum != XCT_CSUM_PLAIN) {
 		xct_pkt_addrs(pkt, &src, &dst);
-		sum += xct_csum_pseudo(pkt->family, &src, &dst, pkt->proto,
+		sum += xct_csum_pseudo(pkt->family, &src, &dst, proto,
 				       pkt->l4_len);
 	}
 	return xct_csum_fold(sum);
 }
 
+/* CRC32c of the bytes that we have, as if the checksum were zero. */
+static uint32_t l4_crc(const struct xct_pkt *pkt, const struct xct_l4_ops *ops)
+{
+	static const uint8_t zero[4];
+	uint32_t end = ops->csum_off + 4u, crc = XCT_CRC32C_INIT;
+
+	crc = xct_crc32c(crc, pkt->l4, ops->csum_off);
+	crc = xct_crc32c(crc, zero, sizeof(zero));
+	return ~xct_crc32c(crc, pkt->l4 + end, pkt->l4_have - end);
+}
+
+/* A CRC goes out with its low byte first. */
+static void put_crc(uint8_t *at, uint32_t crc)
+{
+	for (int i = 0; i < 4; i++, crc >>= 8)
+		at[i] = (uint8_t)crc;
+}
+
 bool xct_csum_is_right(const struct xct_pkt *pkt)
 {
 	const struct xct_l4_ops *ops = xct_l4(pkt->family, pkt->proto);
-	xct_be16 check;
+	uint8_t *at = pkt->l4 + ops->csum_off, crc[4];
+	uint8_t proto = pkt->proto;
 
-	if (!ops->csum_off || pkt->is_truncated || pkt->is_fragment ||
-	    pkt->l4_have < ops->csum_off + 2u)
+	if (!has_csum(pkt, ops) || pkt->is_truncated || pkt->is_fragment)
 		return true; /* nothing that could be said */
-	memcpy(&check, pkt->l4 + ops->csum_off, 2);
-	if (ops->csum_zero_none && !check && pkt->family == AF_INET)
-		return true;
-	return l4_sum(pkt, ops) == 0xffff;
+
+	switch (ops->csum) {
+	case XCT_CSUM_CRC32C:
+		put_crc(crc, l4_crc(pkt, ops));
+		return memcmp(at, crc, sizeof(crc)) == 0;
+	case XCT_CSUM_UDP:
+		if (!at[0] && !at[1])
+			return true;
+		break;
+	case XCT_CSUM_UDPLITE:
+		/* The kernel takes UDP's number here, and so refuses what is
+		 * right by RFC 3828 3.2. To be told from it would be worse. */
+		proto = IPPROTO_UDP;
+		break;
+	default:
+		break;
+	}
+	return l4_sum(pkt, ops, proto) == 0xffff;
+}
+
+/* Of UDP and UDP-Lite 0 is no checksum, but its other form is. */
+static xct_be16 avoid_zero(const struct xct_l4_ops *ops, xct_be16 check)
+{
+	if (!check &&
+	    (ops->csum == XCT_CSUM_UDP || ops->csum == XCT_CSUM_UDPLITE))
+		return 0xffff;
+	return check;
 }
 
 static void compute_csum(struct xct_pkt *pkt, const struct xct_l4_ops *ops)
 {
+	uint8_t *at = pkt->l4 + ops->csum_off;
 	xct_be16 check = 0;
 
-	memcpy(pkt->l4 + ops->csum_off, &check, 2);
-	check = (xct_be16)~l4_sum(pkt, ops);
-	if (ops->csum_zero_none && !check)
-		check = 0xffff;
-	memcpy(pkt->l4 + ops->csum_off, &check, 2);
+	if (ops->csum == XCT_CSUM_CRC32C) {
+		put_crc(at, l4_crc(pkt, ops));
+		return;
+	}
+	memcpy(at, &check, 2);
+	check = avoid_zero(ops, (xct_be16)~l4_sum(pkt, ops, pkt->proto));
+	memcpy(at, &check, 2);
 }
 
 static void update_csum(struct xct_pkt *pkt, const struct xct_l4_ops *ops,
 			uint32_t addr_delta, uint32_t port_delta)
 {
-	uint32_t delta = port_delta + (ops->csum_pseudo ? addr_delta : 0);
+	uint32_t delta = port_delta;
 	xct_be16 check;
 
-	memcpy(&check, pkt->l4 + ops->csum_off, 2);
-	if (ops->csum_zero_none && !check)
+	/* As the kernel: it finds no fault with what it has rewritten. */
+	if (ops->csum == XCT_CSUM_CRC32C) {
+		compute_csum(pkt, ops);
 		return;
-	check = xct_csum_apply(check, delta);
-	if (ops->csum_zero_none && !check)
-		check = 0xffff;
+	}
+	memcpy(&check, pkt->l4 + ops->csum_off, 2);
+	if (ops->csum == XCT_CSUM_UDP && !check)
+		return;
+	if (ops->csum != XCT_CSUM_PLAIN)
+		delta += addr_delta;
+	check = avoid_zero(ops, xct_csum_apply(check, delta));
 	memcpy(pkt->l4 + ops->csum_off, &check, 2);
 }
 
@@ -145,11 +221,11 @@ bool xct_edit(struct xct_pkt *pkt, const struct xct_meta *meta,
 		return false;
 	addr_delta = put_addrs(pkt, target, halves);
 	port_delta = put_ports(pkt, ops, target, halves);
-	if (!ops->csum_off || pkt->l4_have < ops->csum_off + 2u)
+	if (!has_csum(pkt, ops))
 		return true;
 	if (!meta->csum_partial)
 		update_csum(pkt, ops, addr_delta, port_delta);
-	else if (meta->is_gso)
+	else if (meta->is_gso && ops->csum != XCT_CSUM_CRC32C)
 		update_partial_csum(pkt, ops, addr_delta);
 	else
 		compute_csum(pkt, ops);
@@ -163,9 +239,11 @@ void xct_edit_quoted(struct xct_pkt *quoted, const struct xct_tuple *inner,
 	uint32_t addr_delta = put_addrs(quoted, inner, halves), port_delta;
 
 	/* The first 8 bytes, which hold ports and ids, are known to be there;
-	 * a TCP checksum further on may not be. */
+	 * a TCP checksum further on may not be, and as the kernel does it is
+	 * only looked for in a whole header. */
 	port_delta = put_ports(quoted, ops, inner, halves);
-	if (ops->csum_off && quoted->l4_have >= ops->csum_off + 2u)
+	if (has_csum(quoted, ops) &&
+	    (quoted->proto != IPPROTO_TCP || quoted->l4_have >= 20))
 		update_csum(quoted, ops, addr_delta, port_delta);
 }
 

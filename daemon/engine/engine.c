@@ -63,10 +63,9 @@ void xct_visit_report(const struct xct_visit *v, const struct xct_event *event)
 	host->event(host->ctx, &full);
 }
 
-struct xct_flow *xct_flow_enter(struct xct_visit *v,
+struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 				const struct xct_flow *draft)
 {
-	struct xct_engine *eng = v->eng;
 	struct xct_flow *flow;
 	uint64_t id;
 
@@ -75,8 +74,6 @@ struct xct_flow *xct_flow_enter(struct xct_visit *v,
 		flow = xct_table_alloc(&eng->table, &id);
 	if (!flow) {
 		eng->stats.insert_failed++;
-		xct_visit_report(
-			v, &(struct xct_event){ .type = XCT_EVENT_TABLE_FULL });
 		return NULL;
 	}
 	*flow = *draft;
@@ -87,6 +84,17 @@ struct xct_flow *xct_flow_enter(struct xct_visit *v,
 		xct_table_index_source(&eng->table, flow);
 	xct_wheel_add(&eng->wheel, flow);
 	eng->stats.created++;
+	return flow;
+}
+
+struct xct_flow *xct_visit_enter(struct xct_visit *v,
+				 const struct xct_flow *draft)
+{
+	struct xct_flow *flow = xct_flow_enter(v->eng, draft);
+
+	if (!flow)
+		xct_visit_report(
+			v, &(struct xct_event){ .type = XCT_EVENT_TABLE_FULL });
 	return flow;
 }
 
@@ -101,8 +109,9 @@ bool xct_engine_tick(struct xct_engine *eng, xct_msec now, uint32_t budget)
 	return budget == 0;
 }
 
-static void describe(const struct xct_engine *eng, const struct xct_flow *flow,
-		     xct_msec now, struct xct_flow_info *info)
+void xct_flow_describe(const struct xct_engine *eng,
+		       const struct xct_flow *flow, xct_msec now,
+		       struct xct_flow_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->id = flow->id;
@@ -113,13 +122,26 @@ static void describe(const struct xct_engine *eng, const struct xct_flow *flow,
 	info->status = flow->status;
 	info->mark = flow->mark;
 	info->timeout_s = (uint32_t)((flow->expires_at - now) / 1000);
-	info->zone = flow->tuple[XCT_DIR_ORIG].zone;
-	if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_TCP)
+	if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_TCP) {
 		info->state = flow->track.tcp.state;
+	} else if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_SCTP) {
+		info->state = flow->track.sctp.state;
+		memcpy(info->vtag, flow->track.sctp.vtag, sizeof(info->vtag));
+	}
 	info->has_counters = eng->cfg.accounting;
+	info->has_timestamps = eng->cfg.timestamps;
 }
 
-static bool is_shown(const struct xct_flow *flow, xct_msec now)
+bool xct_flow_is_chosen(const struct xct_flow *flow,
+			const struct xct_flow_info *info,
+			const struct xct_flow_filter *filter)
+{
+	return xct_flow_filter_match(filter, info) &&
+	       (!(filter->fields & XCT_FILTER_MASQ_IF) ||
+		filter->masq_if == flow->masq_if);
+}
+
+bool xct_flow_is_shown(const struct xct_flow *flow, xct_msec now)
 {
 	return flow->id && flow->status & XCT_STATUS_CONFIRMED &&
 	       !(flow->status & XCT_STATUS_DYING) && flow->expires_at > now;
@@ -139,12 +161,10 @@ static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 	while (*cursor < end && go_on) {
 		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
 
-		if (!is_shown(flow, now))
+		if (!xct_flow_is_shown(flow, now))
 			continue;
-		describe(eng, flow, now, &info);
-		if (filter && (!xct_flow_filter_match(filter, &info) ||
-			       (filter->fields & XCT_FILTER_MASQ_IF &&
-				filter->masq_if != flow->masq_if)))
+		xct_flow_describe(eng, flow, now, &info);
+		if (filter && !xct_flow_is_chosen(flow, &info, filter))
 			continue;
 		if (fn)
 			go_on = fn(ctx, &info);
@@ -182,6 +202,37 @@ void xct_engine_set_ruleset(struct xct_engine *eng,
 			    const struct xct_ruleset *rs)
 {
 	eng->rs = rs;
+	xct_engine_forget_interfaces(eng);
+}
+
+void xct_engine_forget_interfaces(struct xct_engine *eng)
+{
+	memset(eng->zones, 0, sizeof(eng->zones));
+}
+
+/* Only what is not remembered comes here: names are compared once. */
+uint16_t xct_zone_lookup(struct xct_engine *eng, uint32_t ifindex)
+{
+	const struct xct_host_ops *host = &eng->cfg.host;
+	const struct xct_ruleset *rs = eng->rs;
+	uint64_t bits[XCT_IFSETS_MAX / 64];
+	char name[XCT_IFNAMSIZ];
+	struct xct_zone_slot *slot = &eng->zones[ifindex % XCT_ZONE_CACHE];
+
+	if (!host->ifname || !host->ifname(host->ctx, ifindex, name))
+		return 0; /* not remembered: it may get a name */
+	xct_ifsets_of(rs, name, bits);
+	slot->ifindex = ifindex;
+	slot->zone = 0;
+	for (uint32_t i = 0; i < rs->n_zones; i++) {
+		uint32_t in = rs->zones[i].in;
+
+		if (in != XCT_ANY && !(bits[in / 64] >> in % 64 & 1))
+			continue;
+		slot->zone = rs->zones[i].zone;
+		break;
+	}
+	return slot->zone;
 }
 
 void xct_engine_configure(struct xct_engine *eng,
@@ -246,8 +297,7 @@ int xct_engine_attach(struct xct_engine **out, void *region, void *work,
 	eng->random.key.k[0] = cfg->seed.k[1];
 	eng->random.key.k[1] = ~cfg->seed.k[0];
 	report->was_new = header->magic == 0;
-	xct_wheel_init(&eng->wheel,
-		       (struct xct_flow *)((char *)region + sizeof(*header)),
+	xct_wheel_init(&eng->wheel, (void *)((char *)region + sizeof(*header)),
 		       now);
 	err = xct_table_attach(&eng->table, region,
 			       (char *)work + engine_room(), max_flows,

@@ -61,6 +61,7 @@ struct xct_engine_config {
 	struct xct_host_ops host;    /* any of its functions may be NULL */
 	struct xct_siphash_key seed; /* random, secret */
 	bool accounting;	     /* report packet and byte counters */
+	bool timestamps;	     /* report when flows began */
 };
 
 /* Everything counted. X(field, what it counts) */
@@ -121,6 +122,9 @@ void xct_engine_configure(struct xct_engine *eng,
 void xct_engine_set_ruleset(struct xct_engine *eng,
 			    const struct xct_ruleset *rs);
 
+/* Names of interfaces have changed, or who has them. */
+void xct_engine_forget_interfaces(struct xct_engine *eng);
+
 /* Handle one IP packet of @len bytes in @data, rewriting it in place. */
 void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 		       const struct xct_meta *meta, xct_msec now,
@@ -143,6 +147,26 @@ bool xct_engine_delete(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       const struct xct_flow_filter *filter, uint32_t max,
 		       bool (*fn)(void *ctx, const struct xct_flow_info *info),
 		       void *ctx);
+
+/* The same walk, making @change, which xct_flow_change_check() has found right,
+ * and showing only the flows that are another after it, as they are then. */
+bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		       const struct xct_flow_update *update, uint32_t max,
+		       bool (*fn)(void *ctx, const struct xct_flow_info *info),
+		       void *ctx);
+
+/* Can @change be made to flows of @proto (-1: of any)? 0; -EBUSY: it asks for a
+ * status that only the engine gives; -EINVAL: a value is impossible. */
+int xct_flow_change_check(const struct xct_flow_change *change, int proto);
+
+/*
+ * Make a flow by hand, as confirmed as one that packets have made. Whatever
+ * @req holds, the table stays whole: -EINVAL: that is no flow; -EEXIST: one of
+ * its tuples is another flow's, or no free one is left to translate to; -EBUSY
+ * as above; -ENOMEM: the table is full.
+ */
+int xct_engine_create(struct xct_engine *eng, const struct xct_flow_create *req,
+		      xct_msec now);
 
 void xct_engine_stats(const struct xct_engine *eng,
 		      struct xct_engine_stats *stats);

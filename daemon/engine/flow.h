@@ -54,10 +54,22 @@ struct xct_udp_track {
 	xct_msec stream_at; /* traffic both ways after this is a stream */
 };
 
+/* See the theory of operation in l4/sctp.c. */
+struct xct_sctp_track {
+	uint32_t vtag[XCT_DIRS]; /* of packets in this direction; 0: unknown */
+	bool init[XCT_DIRS];	 /* an INIT of this direction is outstanding */
+	uint8_t last_dir;
+	uint8_t flags;
+	uint8_t state; /* enum xct_sctp_state */
+};
+
 union xct_track {
 	struct xct_tcp_track tcp;
 	struct xct_udp_track udp;
+	struct xct_sctp_track sctp;
 };
+
+_Static_assert(sizeof(union xct_track) == 64, "a record is 240 bytes");
 
 struct xct_flow {
 	struct xct_tuple tuple[XCT_DIRS];

@@ -5,9 +5,9 @@
 #include <netinet/in.h>
 
 static const struct xct_l4_ops *const trackers[UINT8_MAX + 1] = {
-	[IPPROTO_TCP] = &xct_l4_tcp,
-	[IPPROTO_UDP] = &xct_l4_udp,
-	[IPPROTO_ICMP] = &xct_l4_icmp,
+	[IPPROTO_TCP] = &xct_l4_tcp,	     [IPPROTO_UDP] = &xct_l4_udp,
+	[IPPROTO_UDPLITE] = &xct_l4_udplite, [IPPROTO_SCTP] = &xct_l4_sctp,
+	[IPPROTO_GRE] = &xct_l4_gre,	     [IPPROTO_ICMP] = &xct_l4_icmp,
 	[IPPROTO_ICMPV6] = &xct_l4_icmpv6,
 };
 
@@ -38,6 +38,18 @@ void xct_l4_config_default(struct xct_l4_config *cfg)
 		},
 		.udp_unreplied = 30,
 		.udp_stream = 120,
+		.sctp = {
+			[XCT_SCTP_CLOSED] = 10,
+			[XCT_SCTP_COOKIE_WAIT] = 3,
+			[XCT_SCTP_COOKIE_ECHOED] = 3,
+			[XCT_SCTP_ESTABLISHED] = 210,
+			[XCT_SCTP_SHUTDOWN_SENT] = 3,
+			[XCT_SCTP_SHUTDOWN_RECD] = 3,
+			[XCT_SCTP_SHUTDOWN_ACK_SENT] = 3,
+			[XCT_SCTP_HEARTBEAT_SENT] = 30,
+		},
+		.gre_unreplied = 30,
+		.gre_stream = 180,
 		.icmp = 30,
 		.icmpv6 = 30,
 		.generic = 600,
@@ -52,4 +64,16 @@ void xct_l4_refresh(const struct xct_l4_ctx *ctx, struct xct_flow *flow,
 {
 	if (!(flow->status & XCT_STATUS_FIXED_TIMEOUT))
 		flow->expires_at = ctx->now + (xct_msec)seconds * 1000;
+}
+
+void xct_l4_update_answered(const struct xct_l4_ctx *ctx, struct xct_flow *flow,
+			    uint32_t unreplied, uint32_t stream)
+{
+	/* SEEN_REPLY is of earlier packets: not of the first answer itself. */
+	if (!(flow->status & XCT_STATUS_SEEN_REPLY)) {
+		xct_l4_refresh(ctx, flow, unreplied);
+		return;
+	}
+	xct_l4_refresh(ctx, flow, stream);
+	flow->status |= XCT_STATUS_ASSURED;
 }

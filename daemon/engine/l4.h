@@ -22,6 +22,9 @@ struct xct_l4_config {
 	uint32_t tcp[XCT_TCP_TIMEOUTS];
 	uint32_t udp_unreplied;
 	uint32_t udp_stream;
+	uint32_t sctp[XCT_SCTP_STATES]; /* [XCT_SCTP_NONE] is not used */
+	uint32_t gre_unreplied;
+	uint32_t gre_stream;
 	uint32_t icmp;
 	uint32_t icmpv6;
 	uint32_t generic;
@@ -40,6 +43,16 @@ enum xct_l4_verdict {
 	XCT_L4_INVALID, /* *reason says why */
 	XCT_L4_REOPEN,	/* forget the flow and look again: it is a new one */
 	XCT_L4_CLOSE,	/* belongs to the flow, which is over: count, delete */
+};
+
+/* How a protocol sums its packets up. */
+enum xct_csum {
+	XCT_CSUM_NONE,	  /* not at all, or it is none of our business */
+	XCT_CSUM_PLAIN,	  /* the Internet checksum of header and payload */
+	XCT_CSUM_PSEUDO,  /* .. and of the pseudo header */
+	XCT_CSUM_UDP,	  /* .. where 0 says that there is none */
+	XCT_CSUM_UDPLITE, /* .. and of only as many bytes as the header says */
+	XCT_CSUM_CRC32C,  /* 32 bits, without the pseudo header */
 };
 
 /* The packet on its way through a tracker. */
@@ -84,18 +97,17 @@ struct xct_l4_ops {
 	void (*rewrite)(uint8_t *l4, const struct xct_tuple *t, bool is_source,
 			uint32_t *sum_delta);
 
-	/* Word for the state column, NULL if the protocol has none. */
-	const char *(*state_name)(const struct xct_flow *flow);
+	/* Can @halves (edit.h) of this packet, or of what an error quotes, be
+	 * translated? NULL: yes. */
+	bool (*can_rewrite)(const struct xct_pkt *pkt, unsigned int halves);
 
 	/* Is the flow closing, so that a full table may evict it though it is
 	 * ASSURED? NULL: never. */
 	bool (*can_evict)(const struct xct_flow *flow);
 
-	/* Where the checksum is, from the start of the header; 0: none. */
-	uint8_t csum_off;
-	bool csum_pseudo;    /* it covers the pseudo header */
-	bool csum_zero_none; /* a checksum of 0 means there is none */
-	bool has_ports;	     /* source and destination ports are translated */
+	enum xct_csum csum;
+	uint8_t csum_off; /* where it is, from the start of the header */
+	bool has_ports;	  /* source and destination ports are translated */
 };
 
 /* Never NULL: protocols without a tracker of their own have the generic one. */
@@ -103,6 +115,9 @@ const struct xct_l4_ops *xct_l4(uint8_t family, uint8_t proto);
 
 extern const struct xct_l4_ops xct_l4_tcp;
 extern const struct xct_l4_ops xct_l4_udp;
+extern const struct xct_l4_ops xct_l4_udplite;
+extern const struct xct_l4_ops xct_l4_sctp;
+extern const struct xct_l4_ops xct_l4_gre;
 extern const struct xct_l4_ops xct_l4_icmp;
 extern const struct xct_l4_ops xct_l4_icmpv6;
 extern const struct xct_l4_ops xct_l4_generic;
@@ -110,6 +125,11 @@ extern const struct xct_l4_ops xct_l4_generic;
 /* Set the flow's timer to @seconds from now, unless its timeout is fixed. */
 void xct_l4_refresh(const struct xct_l4_ctx *ctx, struct xct_flow *flow,
 		    uint32_t seconds);
+
+/* The timer, and ASSURED, of a protocol that has no states of its own: a flow
+ * is worth more once a packet has come after an answer. */
+void xct_l4_update_answered(const struct xct_l4_ctx *ctx, struct xct_flow *flow,
+			    uint32_t unreplied, uint32_t stream);
 
 /* ICMP: is @type an error that quotes a packet? Must it never be tracked
  * (neighbour discovery, multicast listener discovery)? */

@@ -155,29 +155,31 @@ struct source_search {
 static bool try_known_source(void *ctx, struct xct_flow *flow)
 {
 	struct source_search *search = ctx;
+	struct xct_tuple leaving;
 
-	if (flow == search->self)
+	if (flow == search->self ||
+	    !xct_tuple_invert(&flow->tuple[XCT_DIR_REPLY], &leaving))
 		return false;
-	search->candidate.src = flow->tuple[XCT_DIR_REPLY].dst;
-	if (xct_l4(flow->tuple[0].family, flow->tuple[0].proto)->has_ports)
-		search->candidate.sport = flow->tuple[XCT_DIR_REPLY].dport;
-	else
-		search->candidate.sport = flow->tuple[XCT_DIR_REPLY].sport;
+	search->candidate.src = leaving.src;
+	search->candidate.sport = leaving.sport;
 	return source_in_range(search->range, &search->candidate);
 }
 
 bool xct_nat_source(const struct xct_table *tbl, struct xct_random *rnd,
 		    const struct xct_nat_range *range,
-		    const struct xct_flow *self, struct xct_tuple *t)
+		    const struct xct_flow *self, uint16_t zone,
+		    struct xct_tuple *t)
 {
 	struct source_search search = { range, *t, self };
+	struct xct_tuple sender = *t;
 	const xct_be16 *part;
 
+	sender.zone = zone;
 	if (!range->is_random) {
 		if (source_in_range(range, t)) {
 			if (!is_used(tbl, t, self))
 				return true;
-		} else if (xct_table_find_source(tbl, t, try_known_source,
+		} else if (xct_table_find_source(tbl, &sender, try_known_source,
 						 &search) &&
 			   !is_used(tbl, &search.candidate, self)) {
 			*t = search.candidate;

@@ -21,12 +21,14 @@ uint32_t xct_random_next(struct xct_random *rnd);
 
 /*
  * Give @t (as the packet is now) a source within @range that makes its inverse
- * unique. An absent address keeps the source address. @self: the flow this is
- * for, if it is in the table. False if nothing is free.
+ * unique. An absent address keeps the source address. @t is in the zone of the
+ * answer, its sender in @zone. @self: the flow this is for, if it is in the
+ * table. False if nothing is free.
  */
 bool xct_nat_source(const struct xct_table *tbl, struct xct_random *rnd,
 		    const struct xct_nat_range *range,
-		    const struct xct_flow *self, struct xct_tuple *t);
+		    const struct xct_flow *self, uint16_t zone,
+		    struct xct_tuple *t);
 
 /*
  * Give @t a destination within @range. The inverse of the result may still be

@@ -67,6 +67,7 @@ static enum xct_reason read_quoted(struct xct_visit *v)
 	l4 = xct_l4(v->quoted.family, v->quoted.proto);
 	inner.family = v->quoted.family;
 	inner.proto = v->quoted.proto;
+	inner.zone = v->tuple.zone;
 	xct_pkt_addrs(&v->quoted, &inner.src, &inner.dst);
 	if (!l4->key(&v->quoted, &inner) ||
 	    !xct_tuple_invert(&inner, &v->tuple))
@@ -90,11 +91,13 @@ static enum xct_reason read_tuple(struct xct_visit *v)
 	v->l4 = xct_l4(v->pkt.family, v->pkt.proto);
 	v->tuple.family = v->pkt.family;
 	v->tuple.proto = v->pkt.proto;
+	v->tuple.zone = xct_visit_zone(v);
 	xct_pkt_addrs(&v->pkt, &v->tuple.src, &v->tuple.dst);
 	if (v->l4->check) {
 		reason = v->l4->check(&v->pkt);
 		if (reason != XCT_REASON_NONE)
-			return reason;
+			return v->pkt.is_ext_cut ? XCT_REASON_EXT_HEADER
+						 : reason;
 	}
 	/* Only what came in from outside, as the kernel does, and only once:
 	 * our own rewriting is not checked again. */
@@ -251,22 +254,35 @@ static void keep_foreign_id(const struct xct_pkt *pkt, struct xct_tuple *target,
 		target->icmp_id = present.icmp_id;
 }
 
+/* What the error's destination is, the quoted packet's source was. */
+static unsigned int other_halves(unsigned int halves)
+{
+	return (halves & XCT_HALF_DST ? XCT_HALF_SRC : 0u) |
+	       (halves & XCT_HALF_SRC ? XCT_HALF_DST : 0u);
+}
+
 static bool edit_error(struct xct_visit *v, const struct xct_tuple *outer,
 		       unsigned int halves)
 {
 	enum xct_dir inner_dir =
 		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
 	struct xct_tuple inner = v->flow->tuple[inner_dir];
-	unsigned int inner_halves = 0;
+	unsigned int inner_halves = other_halves(halves);
 
-	/* What the error's destination is, the quoted packet's source was. */
-	if (halves & XCT_HALF_DST)
-		inner_halves |= XCT_HALF_SRC;
-	if (halves & XCT_HALF_SRC)
-		inner_halves |= XCT_HALF_DST;
 	keep_foreign_id(&v->quoted, &inner, inner_dir, inner_halves);
 	return xct_edit_icmp_error(&v->pkt, &v->quoted, outer, halves, &inner,
 				   inner_halves);
+}
+
+/* Has the header what the protocol's translation needs? */
+static bool can_rewrite(const struct xct_visit *v, unsigned int halves)
+{
+	const struct xct_pkt *pkt = v->is_error ? &v->quoted : &v->pkt;
+	const struct xct_l4_ops *l4 = xct_l4(pkt->family, pkt->proto);
+
+	return !l4->can_rewrite ||
+	       l4->can_rewrite(pkt,
+			       v->is_error ? other_halves(halves) : halves);
 }
 
 /* Translate @halves of the packet as v->flow says. False: the verdict is made. */
@@ -282,6 +298,16 @@ static bool translate(struct xct_visit *v, unsigned int halves)
 	if (v->is_error && v->pkt.family == AF_INET &&
 	    v->pkt.l4[0] == 5 /* ICMP_REDIRECT */) {
 		xct_visit_drop(v, XCT_REASON_ICMP_REDIRECT);
+		return false;
+	}
+	/* What is quoted is rewritten too, for which less is not enough. */
+	if (v->is_error && v->quoted.l4_have < 8 &&
+	    xct_l4(v->quoted.family, v->quoted.proto)->rewrite) {
+		xct_visit_drop(v, XCT_REASON_ICMP_QUOTE);
+		return false;
+	}
+	if (!can_rewrite(v, halves)) {
+		xct_visit_drop(v, XCT_REASON_NAT_HEADER);
 		return false;
 	}
 	/* A packet of one direction becomes the inverse of the other. */
@@ -304,12 +330,35 @@ static bool translate(struct xct_visit *v, unsigned int halves)
 /* ---- early hooks ---- */
 
 /*
+ * Reserve the reply tuple of what now goes to where @leaving says; the late hook
+ * may change its destination half. Where that half is taken, and has no number
+ * that could be another, the late hook may still find another address: the
+ * tuple is told apart by a port that no packet of its protocol has.
+ */
+static bool reserve_reply(struct xct_visit *v, struct xct_tuple *leaving,
+			  struct xct_tuple *reply)
+{
+	static const struct xct_nat_range any = { .port_first = 0 };
+	struct xct_engine *eng = v->eng;
+	bool is_free = xct_nat_source(&eng->table, &eng->random, &any, NULL,
+				      leaving->zone, leaving);
+
+	(void)xct_tuple_invert(leaving, reply);
+	if (v->l4->has_ports || v->l4->rewrite)
+		return is_free;
+	for (int tries = 16; !is_free && tries; tries--) {
+		reply->dport = (xct_be16)(xct_random_next(&eng->random) | 1);
+		is_free = !xct_table_is_taken(&eng->table, reply, NULL);
+	}
+	return is_free;
+}
+
+/*
  * No flow: does a rule translate the destination? If none does, nothing is done
  * and nothing remembered: what the packet opens is the late hook's to decide.
  */
 static void early_unknown(struct xct_visit *v)
 {
-	static const struct xct_nat_range any = { .port_first = 0 };
 	struct xct_engine *eng = v->eng;
 	const struct xct_rule *rule = NULL;
 	struct xct_tuple leaving = v->tuple;
@@ -326,22 +375,22 @@ static void early_unknown(struct xct_visit *v)
 	if (!open_flow(v, &draft))
 		return;
 	xct_policy_count(v, rule);
-	/* The reply tuple is reserved now; the late hook may change its
-	 * destination half. */
-	if (!xct_nat_source(&eng->table, &eng->random, &any, NULL, &leaving)) {
+	if (!reserve_reply(v, &leaving, &draft.tuple[XCT_DIR_REPLY])) {
 		eng->stats.insert_failed++;
 		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
 		return;
 	}
-	(void)xct_tuple_invert(&leaving, &draft.tuple[XCT_DIR_REPLY]);
 	draft.status |= XCT_STATUS_DST_NAT;
 	if (rule->has_mark)
 		draft.mark = rule->mark;
-	v->flow = xct_flow_enter(v, &draft);
+	v->dir = XCT_DIR_ORIG; /* also of what was an answer before */
+	v->flow = xct_visit_enter(v, &draft);
 	if (!v->flow)
 		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
 	else if (translate(v, XCT_HALF_DST))
 		xct_visit_accept(v, XCT_STAGE_ROUTED);
+	else
+		xct_flow_delete(eng, v->flow);
 }
 
 /* The flow has seen its last packet. If that one still has a hook before it,
@@ -407,11 +456,13 @@ static void late_unknown(struct xct_visit *v)
 		return;
 	draft.status |= XCT_STATUS_CONFIRMED;
 	v->dir = XCT_DIR_ORIG;
-	v->flow = xct_flow_enter(v, &draft);
+	v->flow = xct_visit_enter(v, &draft);
 	if (!v->flow)
 		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
 	else if (translate(v, halves_of(v->flow, XCT_DIR_ORIG)))
 		xct_visit_accept(v, XCT_STAGE_FRESH);
+	else
+		xct_flow_delete(v->eng, v->flow);
 }
 
 static void late_known(struct xct_visit *v)
@@ -427,8 +478,9 @@ static void late_known(struct xct_visit *v)
 					  : XCT_REASON_FLOW_GONE);
 		return;
 	}
-	/* A port can be changed anywhere, but it has been routed already. */
-	if (halves & XCT_HALF_DST &&
+	/* A port can be changed anywhere, but it has been routed already. An
+	 * error that goes elsewhere is not the flow's: track() says so. */
+	if (halves & XCT_HALF_DST && (!v->is_error || is_related(v)) &&
 	    !xct_addr_equal(&v->flow->tuple[v->dir].dst,
 			    &v->flow->tuple[other].src)) {
 		xct_visit_drop(v, XCT_REASON_LATE_HOOK);
@@ -459,7 +511,8 @@ static bool late_on_behalf(struct xct_visit *v)
 
 	if (v->meta->in_if || v->meta->hook != XCT_HOOK_POSTROUTING)
 		return false;
-	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple, &v->dir);
+	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple,
+					xct_visit_answer_zone(v), &v->dir);
 	if (!v->is_error) {
 		if (!v->flow || v->dir != XCT_DIR_REPLY ||
 		    !(v->flow->status & XCT_STATUS_CONFIRMED))
@@ -485,7 +538,8 @@ static void late_routed(struct xct_visit *v)
 {
 	struct xct_tuple routed;
 
-	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple, &v->dir);
+	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple,
+					xct_visit_answer_zone(v), &v->dir);
 	if (!v->flow) {
 		xct_visit_drop(v, XCT_REASON_FLOW_GONE);
 		return;

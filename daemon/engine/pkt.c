@@ -6,7 +6,6 @@
 #include "daemon/engine/pkt.h"
 
 #define IPV6_HEADER_LEN	   40
-#define IPV6_EXT_HEADERS   16 /* more than any honest packet has */
 #define IPV6_FRAG_OFF_MASK 0xfff8
 #define IPV6_FRAG_MORE	   0x0001
 #define IPV4_FRAG_OFF_MASK 0x1fff
@@ -56,7 +55,8 @@ static enum xct_reason parse_ipv6(struct xct_pkt *pkt, bool is_quoted)
 		pkt->l3_len = pkt->c.len;
 	pkt->proto = ip[6];
 	pkt->l4_proto_off = 6;
-	for (int i = 0; i < IPV6_EXT_HEADERS; i++) {
+	/* Each is of 8 bytes or more: this ends with the packet. */
+	for (;;) {
 		if (pkt->proto == IPPROTO_NONE)
 			return XCT_REASON_EXT_HEADER;
 		if (pkt->proto != IPPROTO_HOPOPTS &&
@@ -64,7 +64,8 @@ static enum xct_reason parse_ipv6(struct xct_pkt *pkt, bool is_quoted)
 		    pkt->proto != IPPROTO_DSTOPTS &&
 		    pkt->proto != IPPROTO_FRAGMENT && pkt->proto != IPPROTO_AH)
 			break;
-		ext = xct_cursor_at(&pkt->c, off, 8);
+		ext = xct_cursor_at(&pkt->c, off,
+				    pkt->proto == IPPROTO_FRAGMENT ? 4 : 2);
 		if (!ext)
 			return XCT_REASON_EXT_HEADER;
 		if (pkt->proto == IPPROTO_FRAGMENT) {
@@ -87,9 +88,11 @@ static enum xct_reason parse_ipv6(struct xct_pkt *pkt, bool is_quoted)
 		if (pkt->frag_off)
 			break;
 	}
-	if (off > pkt->c.len || off > pkt->l3_len)
-		return XCT_REASON_EXT_HEADER;
-	pkt->l4_off = (uint16_t)off;
+	/* As the kernel has it, what goes beyond the packet hides a transport
+	 * header from those who need one. */
+	ext_len = pkt->c.len < pkt->l3_len ? pkt->c.len : pkt->l3_len;
+	pkt->is_ext_cut = off > ext_len;
+	pkt->l4_off = (uint16_t)(pkt->is_ext_cut ? ext_len : off);
 	return XCT_REASON_NONE;
 }
 

@@ -46,6 +46,7 @@ struct xct_pkt {
 	uint32_t l4_len;       /* l3_len - l4_off: header and payload */
 	uint8_t family;
 	uint8_t proto;
+	bool is_ext_cut;   /* the last IPv6 extension header goes beyond */
 	bool is_fragment;  /* any fragment, also the first */
 	uint16_t frag_off; /* in bytes; 0 in the first */
 	bool is_truncated; /* c.len < l3_len */

@@ -271,8 +271,10 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 		else if (!source_range(v, rule, &range))
 			return false;
 	}
+	routed.zone = leaving.zone = xct_visit_answer_zone(v);
 	if (!xct_nat_source(&eng->table, &eng->random, &range,
-			    is_known ? flow : NULL, &leaving)) {
+			    is_known ? flow : NULL,
+			    flow->tuple[XCT_DIR_ORIG].zone, &leaving)) {
 		eng->stats.insert_failed++;
 		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
 		return false;

@@ -137,6 +137,12 @@ struct xct_chain {
 	uint32_t policy_id; /* counter of what no rule matched */
 };
 
+/* What comes in by an interface of the set is tracked in a zone of its own. */
+struct xct_zone {
+	uint32_t in; /* index into ifsets, or XCT_ANY */
+	uint16_t zone;
+};
+
 struct xct_ruleset {
 	struct xct_chain chain[XCT_CHAINS];
 	const struct xct_rule *dnat; /* DNAT, REDIRECT and EXEMPT, in order */
@@ -152,6 +158,9 @@ struct xct_ruleset {
 	const struct xct_byteset *protosets;
 	const struct xct_icmpset *icmpsets;
 	uint32_t n_ifsets, n_addrsets, n_portsets, n_protosets, n_icmpsets;
+
+	const struct xct_zone *zones; /* the first that matches counts */
+	uint32_t n_zones;
 
 	uint64_t *hits; /* [n_hits] connections per rule; written by engine */
 	uint32_t n_hits;

@@ -183,13 +183,13 @@ bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
 	return false;
 }
 
-/* The flow whose routed tuple, in original direction, is @t. */
+/* The flow with a translated destination whose routed tuple, in original
+ * direction, is @t. */
 static struct xct_flow *find_by_routed(const struct xct_table *tbl,
 				       const struct xct_tuple *t)
 {
 	struct xct_tuple routed;
 	struct xct_flow *flow;
-	enum xct_dir dir;
 	uint32_t i;
 
 	for (i = *routed_bucket(tbl, t); i != NONE;
@@ -199,8 +199,16 @@ static struct xct_flow *find_by_routed(const struct xct_table *tbl,
 		if (xct_tuple_equal(&routed, t))
 			return flow;
 	}
-	/* Without a translated destination it is the original tuple. */
-	flow = xct_table_find(tbl, t, &dir);
+	return NULL;
+}
+
+/* The flow whose destination is not translated: it is routed as it came. */
+static struct xct_flow *find_by_original(const struct xct_table *tbl,
+					 const struct xct_tuple *t)
+{
+	enum xct_dir dir;
+	struct xct_flow *flow = xct_table_find(tbl, t, &dir);
+
 	if (flow && dir == XCT_DIR_ORIG && !(flow->status & XCT_STATUS_DST_NAT))
 		return flow;
 	return NULL;
@@ -208,20 +216,31 @@ static struct xct_flow *find_by_routed(const struct xct_table *tbl,
 
 struct xct_flow *xct_table_find_routed(const struct xct_table *tbl,
 				       const struct xct_tuple *t,
-				       enum xct_dir *dir)
+				       uint16_t answer_zone, enum xct_dir *dir)
 {
 	struct xct_tuple inverse;
 	struct xct_flow *flow;
+	bool has_inverse = xct_tuple_invert(t, &inverse);
 
+	inverse.zone = answer_zone;
+	/* Half translated, both tuples may also be a whole one of a flow that
+	 * nothing is left to do for: that is the second choice. */
+	*dir = XCT_DIR_ORIG;
 	flow = find_by_routed(tbl, t);
-	if (flow) {
-		*dir = XCT_DIR_ORIG;
+	if (flow)
 		return flow;
+	if (has_inverse) {
+		*dir = XCT_DIR_REPLY;
+		flow = find_by_routed(tbl, &inverse);
+		if (flow)
+			return flow;
+		*dir = XCT_DIR_ORIG;
 	}
-	if (!xct_tuple_invert(t, &inverse))
-		return NULL;
+	flow = find_by_original(tbl, t);
+	if (flow || !has_inverse)
+		return flow;
 	*dir = XCT_DIR_REPLY;
-	return find_by_routed(tbl, &inverse);
+	return find_by_original(tbl, &inverse);
 }
 
 void xct_table_touch_routed(struct xct_table *tbl, struct xct_flow *flow)

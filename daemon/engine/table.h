@@ -20,7 +20,7 @@
 #include "daemon/engine/flow.h"
 
 #define XCT_REGION_MAGIC   UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
-#define XCT_REGION_VERSION 1
+#define XCT_REGION_VERSION 2
 
 struct xct_region_header {
 	uint64_t magic;
@@ -75,10 +75,11 @@ bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
 			const struct xct_flow *self);
 
 /* The flow with the half-translated tuple @t; the one most lately marked by
- * xct_table_touch_routed() if there are several. */
+ * xct_table_touch_routed() if there are several. An answer to @t would be met
+ * in @answer_zone. */
 struct xct_flow *xct_table_find_routed(const struct xct_table *tbl,
 				       const struct xct_tuple *t,
-				       enum xct_dir *dir);
+				       uint16_t answer_zone, enum xct_dir *dir);
 void xct_table_touch_routed(struct xct_table *tbl, struct xct_flow *flow);
 
 /* Call @fn for the source-translated flows whose original source is that of

@@ -13,6 +13,13 @@
 #include "daemon/engine/pkt.h"
 #include "daemon/engine/table.h"
 
+#define XCT_ZONE_CACHE 256 /* interfaces whose zone is remembered */
+
+struct xct_zone_slot {
+	uint32_t ifindex; /* 0: none */
+	uint16_t zone;
+};
+
 struct xct_engine {
 	struct xct_engine_config cfg;
 	struct xct_table table;
@@ -21,7 +28,22 @@ struct xct_engine {
 	const struct xct_ruleset *rs;
 	struct xct_engine_stats stats;
 	uint32_t evict_cursor;
+	struct xct_zone_slot zones[XCT_ZONE_CACHE]; /* by ifindex % size */
 };
+
+/* The zone that the rules put what @ifindex receives into. */
+uint16_t xct_zone_lookup(struct xct_engine *eng, uint32_t ifindex);
+
+static inline uint16_t xct_zone_of(struct xct_engine *eng, uint32_t ifindex)
+{
+	const struct xct_zone_slot *slot;
+
+	if (!eng->rs || !eng->rs->n_zones || !ifindex)
+		return 0;
+	slot = &eng->zones[ifindex % XCT_ZONE_CACHE];
+	return slot->ifindex == ifindex ? slot->zone
+					: xct_zone_lookup(eng, ifindex);
+}
 
 /* One packet at one hook. */
 struct xct_visit {
@@ -38,6 +60,21 @@ struct xct_visit {
 	enum xct_dir dir;
 	bool is_error; /* an ICMP error */
 };
+
+/* The zone of the packet: that of the interface it came in by; what this host
+ * makes is in the zone of the interface that it leaves by. */
+static inline uint16_t xct_visit_zone(const struct xct_visit *v)
+{
+	return xct_zone_of(v->eng,
+			   v->meta->in_if ? v->meta->in_if : v->meta->out_if);
+}
+
+/* The zone in which its answer will be met. */
+static inline uint16_t xct_visit_answer_zone(const struct xct_visit *v)
+{
+	return xct_zone_of(v->eng,
+			   v->meta->out_if ? v->meta->out_if : v->meta->in_if);
+}
 
 static inline bool xct_visit_is_early(const struct xct_visit *v)
 {
@@ -91,9 +128,20 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 void xct_policy_count(struct xct_visit *v, const struct xct_rule *rule);
 
 /* Enter @draft, a flow complete but for its id, into the table. NULL if the
- * table is full of flows that must be kept. */
-struct xct_flow *xct_flow_enter(struct xct_visit *v,
+ * table is full of flows that must be kept; xct_visit_enter() also says so. */
+struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 				const struct xct_flow *draft);
+struct xct_flow *xct_visit_enter(struct xct_visit *v,
+				 const struct xct_flow *draft);
+
+/* What the outside is told of a flow; and whether it is told of it at all. */
+void xct_flow_describe(const struct xct_engine *eng,
+		       const struct xct_flow *flow, xct_msec now,
+		       struct xct_flow_info *info);
+bool xct_flow_is_shown(const struct xct_flow *flow, xct_msec now);
+bool xct_flow_is_chosen(const struct xct_flow *flow,
+			const struct xct_flow_info *info,
+			const struct xct_flow_filter *filter);
 void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow);
 void xct_flow_expire(struct xct_engine *eng, struct xct_flow *flow);
 

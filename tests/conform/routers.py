@@ -22,7 +22,9 @@ import pathlib
 import select
 import shutil
 import socket
+import re
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -32,19 +34,30 @@ import entries  # noqa: E402 (needs the path above)
 import lab  # noqa: E402
 import wire  # noqa: E402
 
-LAN4, WAN4, LAN6, WAN6 = "10.0.0.1", "192.0.2.1", "fd00:a::1", "2001:db8:2::1"
+# Addresses that are in no capture.
+LAN4, WAN4 = "100.127.1.1", "100.127.2.1"
+LAN6, WAN6 = "fd7a:c0de:1::1", "fd7a:c0de:2::1"
 OWN = {wire.packed(a) for a in (LAN4, WAN4, LAN6, WAN6)}
-NEXT = {"lan": ("10.0.0.2", "fd00:a::2"), "wan": ("192.0.2.2",
-                                                  "2001:db8:2::2")}
+NEXT = {"lan": ("100.127.1.2", "fd7a:c0de:1::2"),
+        "wan": ("100.127.2.2", "fd7a:c0de:2::2")}
 MACS = {"lan": ("02:00:00:00:01:01", "02:00:00:00:01:02"),
         "wan": ("02:00:00:00:02:01", "02:00:00:00:02:02")}
 SIDES = ("lan", "wan")
 OTHER = {"lan": "wan", "wan": "lan"}
+_COUNTER = re.compile(r"\[(\d+):\d+\] -A (ENTRY|EXIT) .*--ctstate (\w+)")
 ROUNDS = 4  # more than any packet has visits to a queue
 CLASSES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 _SOL_PACKET, _IGNORE_OUTGOING = 263, 23
 _MARKER_FROM, _MARKER_TO = "10.0.0.250", "198.51.100.250"
 
+
+
+# Port forwardings of TCP and UDP: the side they are asked from, what is asked
+# for, where it goes.
+FORWARDS = (("lan", "203.0.113.5", 80, "198.51.100.10", 8080),
+            ("wan", WAN4, 8080, "10.0.0.10", 80),
+            ("lan", "2001:db8:5::5", 80, "2001:db8:99::10", 8080),
+            ("wan", WAN6, 8080, "fd00:a::10", 80))
 
 
 def _forward(rules, policy, family, match, proto, port, to):
@@ -62,13 +75,10 @@ def nat_rules(kind):
     rules, policy = [], []
     if kind in ("dnat", "both"):
         for proto in ("tcp", "udp"):
-            for family, side, dst, port, to in (
-                    (4, "lan0", "203.0.113.5", 80, "198.51.100.10:8080"),
-                    (4, "wan0", WAN4, 8080, "10.0.0.10:80"),
-                    (6, "lan0", "2001:db8:5::5", 80,
-                     "[2001:db8:99::10]:8080"),
-                    (6, "wan0", WAN6, 8080, "[fd00:a::10]:80")):
-                _forward(rules, policy, family, (side, dst), proto, port, to)
+            for side, dst, port, to, to_port in FORWARDS:
+                family, to = (6, f"[{to}]") if ":" in to else (4, to)
+                _forward(rules, policy, family, (f"{side}0", dst), proto, port,
+                         f"{to}:{to_port}")
         for family, dst, to in ((4, "203.0.113.6", "198.51.100.11"),
                                 (6, "2001:db8:5::6", "2001:db8:99::11")):
             _forward(rules, policy, family, ("lan0", dst), None, None, to)
@@ -154,8 +164,8 @@ class Router:
         lines = []
         for side, own4, own6 in (("lan", LAN4, LAN6), ("wan", WAN4, WAN6)):
             mac, dev = MACS[side][1], f"{side}0"
-            lines += [f"addr add {own4}/24 dev {dev}",
-                      f"addr add {own6}/64 dev {dev} nodad"]
+            lines += [f"addr add {own4}/24 dev {dev} noprefixroute",
+                      f"addr add {own6}/64 dev {dev} nodad noprefixroute"]
             lines += [f"neigh add {hop} lladdr {mac} dev {dev} nud permanent"
                       for hop in NEXT[side]]
         # What comes in on one side leaves by the other.
@@ -218,11 +228,20 @@ class Router:
         self.wires[side].send(packet)
 
     def classes(self):
-        """How many packets of each class left, were delivered, or could have
-        been; without the markers."""
-        counted = self.count_classes()
-        counted["INVALID"] -= self.markers
-        return counted
+        """How many packets of each class there were, without the markers:
+        (when they came, when they left or were delivered). Fewer leave where
+        the router itself lets packets die."""
+        counts = self.count_classes()
+        for count in counts:
+            count["INVALID"] -= self.markers
+        return counts
+
+    def command(self, *command):
+        """The output of a program that is run in the router."""
+        with self.ns.inside():
+            return subprocess.run(command, check=True, text=True,
+                                  stderr=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE).stdout
 
 
 class KernelRouter(Router):
@@ -230,10 +249,13 @@ class KernelRouter(Router):
         super().__init__(home, "k", mtu)
         rules, _ = nat_rules(nat)
         for family, tool in ((4, "iptables-restore"), (6, "ip6tables-restore")):
-            lines = ["*mangle", ":CLASSES - [0:0]"]
-            lines += [f"-A CLASSES -m conntrack --ctstate {name} -j RETURN"
-                      for name in CLASSES]
-            lines += ["-A POSTROUTING -j CLASSES", "-A INPUT -j CLASSES",
+            lines = ["*mangle"]
+            for chain in "ENTRY", "EXIT":
+                lines.append(f":{chain} - [0:0]")
+                lines += [f"-A {chain} -m conntrack --ctstate {name} "
+                          "-j RETURN" for name in CLASSES]
+            lines += ["-A PREROUTING -j ENTRY", "-A OUTPUT -j ENTRY",
+                      "-A POSTROUTING -j EXIT", "-A INPUT -j EXIT",
                       "COMMIT", "*nat"]
             lines += [rule for wanted, rule in rules if wanted == family]
             # Also where nothing is translated: it is what keeps the reply
@@ -243,32 +265,39 @@ class KernelRouter(Router):
         self.ns.sysctl(net__netfilter__nf_conntrack_acct=1)
 
     def table(self):
-        return entries.parse(self.ns.run("conntrack", "-L").stdout)
+        return entries.parse(self.command("conntrack", "-L"))
 
     def flush(self):
         self.ns.run("conntrack", "-F")
 
     def count_classes(self):
-        counted = dict.fromkeys(CLASSES, 0)
-        for tool in ("iptables", "ip6tables"):
-            listed = self.ns.run(tool, "-t", "mangle", "-nvxL", "CLASSES")
-            for line in listed.stdout.splitlines()[2:]:
-                words = line.split()
-                counted[words[-1]] += int(words[0])
-        return counted
+        entry, leaving = (dict.fromkeys(CLASSES, 0) for _ in range(2))
+        for tool in ("iptables-save", "ip6tables-save"):
+            for line in self.command(tool, "-c", "-t", "mangle").splitlines():
+                found = _COUNTER.match(line)
+                if found:
+                    count = entry if found[2] == "ENTRY" else leaving
+                    count[found[3]] += int(found[1])
+        return entry, leaving
 
 
 class XctRouter(Router):
     def __init__(self, home, mtu, nat):
         super().__init__(home, "x", mtu)
         _, policy = nat_rules(nat)
-        self.xctd = lab.Xctd(home, self.ns, policy + """
+        self.policy = policy + """
 filter:
   invalid: accept
 settings:
   queue: {workers: 1}
   accounting: yes
-""")
+"""
+        self.xctd = lab.Xctd(home, self.ns, self.policy)
+
+    def renew(self):
+        """Another xctd, which knows nothing of what was before."""
+        self.xctd.stop()
+        self.xctd = lab.Xctd(self.home, self.ns, self.policy)
 
     def table(self):
         return self.xctd.list()
@@ -278,7 +307,8 @@ settings:
 
     def count_classes(self):
         counted = json.loads(self.xctd.ctl("stats", "-o", "json").stdout)
-        return {name: counted["class"].get(name, 0) for name in CLASSES}
+        counted = {name: counted["class"].get(name, 0) for name in CLASSES}
+        return counted, dict(counted)
 
 
 class Twins:

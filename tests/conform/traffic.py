@@ -69,7 +69,7 @@ class Talk:
                     wire.ip(src, dst, proto, payload, **options))
 
 
-def talk(chance, nat, ports=8):
+def talk(chance, nat, ports=8, has_ports=True):
     """Two ends, chosen so that all ways through the router occur."""
     family = chance.choice((4, 4, 6))
     lan, wan = (chance.choice(hosts[family]) for hosts in (LAN_HOSTS,
@@ -78,13 +78,13 @@ def talk(chance, nat, ports=8):
     dport = chance.choice((80, 80, 8080))
     way = chance.random()
     if nat in ("dnat", "both"):
-        if way < 0.3:
+        if way < 0.3 and has_ports:
             return Talk(chance, family, ("lan", "wan"),
                         (lan, FORWARDED[family]), (sport, 80))
         if way < 0.4:
             return Talk(chance, family, ("lan", "wan"),
                         (lan, FORWARDED_ALL[family]), (sport, dport))
-        if way < 0.6:
+        if way < 0.6 and has_ports:
             return Talk(chance, family, ("wan", "lan"),
                         (wan, OWN["wan"][family]), (sport, 8080))
     if way < 0.85:
@@ -377,7 +377,7 @@ QUERIES = {4: [(8, 0), (13, 14), (15, 16), (17, 18)],
 
 
 def icmp(chance, nat):
-    between, out = talk(chance, nat), []
+    between, out = talk(chance, nat, has_ports=False), []
     proto = wire.ICMP if between.family == 4 else wire.ICMP6
     query = chance.choice(QUERIES[between.family])
     ident = 100 + chance.randrange(4)
@@ -400,7 +400,7 @@ def icmp(chance, nat):
 
 
 def generic(chance, nat):
-    between, out = talk(chance, nat), []
+    between, out = talk(chance, nat, has_ports=False), []
     proto = chance.choice((4, 33, 41, 50, 51, 89, 99, 103, 112, 253))
     for _ in range(chance.randrange(1, 5)):
         payload = bytes(chance.randrange(256)
@@ -409,6 +409,96 @@ def generic(chance, nat):
             payload = struct.pack("!BBHIII", 99, 2, 0, 1, 2, 3) + payload
         out.append(between.packet(chance.randrange(2) if out else 0, proto,
                                   payload))
+    return out
+
+
+def udplite(chance, nat):
+    between, out = talk(chance, nat, has_ports=False), []
+    for _ in range(chance.randrange(1, 5)):
+        who = chance.randrange(2) if out else 0
+        data = bytes(chance.choice((0, 1, 40)))
+        sport, dport = between.ports[::1 if who == 0 else -1]
+        covered = chance.choice((0, 8, 8 + len(data), 7, 200))
+        head = struct.pack("!HHHH", sport, dport, covered, 0)
+        src, dst = between.ends[who], between.ends[1 - who]
+        # The kernel wants UDP's number in the pseudo header.
+        proto = chance.choice((wire.UDP, wire.UDP, wire.UDP, wire.UDPLITE))
+        part = (head + data)[:covered or None]
+        value = wire.checksum(part, wire.pseudo(
+            wire.packed(src), wire.packed(dst), proto, 8 + len(data)))
+        value = chance.choice((value or 0xffff,) * 9 + (0,))
+        out.append(Step(between.sides[who], wire.ip(
+            src, dst, wire.UDPLITE, head[:6] + struct.pack("!H", value) +
+            data)))
+    return out
+
+
+SCTP_DATA, SCTP_INIT, SCTP_INIT_ACK, SCTP_SACK, SCTP_HEARTBEAT, \
+    SCTP_HEARTBEAT_ACK, SCTP_ABORT, SCTP_SHUTDOWN, SCTP_SHUTDOWN_ACK, \
+    SCTP_ERROR, SCTP_COOKIE_ECHO, SCTP_COOKIE_ACK = range(12)
+SCTP_COMPLETE = 14
+_SCTP_ORDER = ((0, SCTP_INIT), (1, SCTP_INIT_ACK), (0, SCTP_COOKIE_ECHO),
+               (1, SCTP_COOKIE_ACK), (0, SCTP_DATA), (1, SCTP_SACK),
+               (0, SCTP_HEARTBEAT), (1, SCTP_HEARTBEAT_ACK),
+               (0, SCTP_SHUTDOWN), (1, SCTP_SHUTDOWN_ACK), (0, SCTP_COMPLETE))
+
+
+def sctp_chunk(chance, kind, tag):
+    body = b""
+    if kind in (SCTP_INIT, SCTP_INIT_ACK):
+        body = struct.pack("!IIHHI", tag, 65535, 1, 1, 7)
+    elif kind == SCTP_DATA:
+        body = struct.pack("!IHHI", 7, 0, 0, 0) + b"data"
+    elif kind in (SCTP_COOKIE_ECHO, SCTP_HEARTBEAT, SCTP_HEARTBEAT_ACK):
+        body = bytes(8)
+    elif kind in (SCTP_SACK, SCTP_SHUTDOWN):
+        body = bytes(12 if kind == SCTP_SACK else 4)
+    flags = 3 if kind == SCTP_DATA else chance.random() < 0.1
+    return struct.pack("!BBH", kind, flags, 4 + len(body)) + body
+
+
+def sctp(chance, nat):
+    """An association, with wrong chunks, tags and checksums in between."""
+    between, out = talk(chance, nat, has_ports=False), []
+    tags = [chance.randrange(1, MOD), chance.randrange(1, MOD)]
+    wild = chance.random() < 0.5
+    for who, kind in _SCTP_ORDER[:chance.randrange(1, 12)]:
+        if wild and chance.random() < 0.3:
+            continue
+        if wild and chance.random() < 0.3:
+            who, kind = chance.randrange(2), chance.choice(
+                (*range(12), SCTP_COMPLETE, 15, 130))
+        tag = 0 if kind == SCTP_INIT else tags[1 - who]
+        if wild and chance.random() < 0.15:
+            tag = chance.choice((0, tags[who], tags[1 - who], 99))
+        chunks = sctp_chunk(chance, kind, tags[who])
+        if kind == SCTP_COOKIE_ACK or wild and chance.random() < 0.2:
+            chunks += sctp_chunk(chance, chance.choice(
+                (SCTP_DATA, SCTP_SACK, SCTP_ABORT)), 1)
+        sport, dport = between.ports[::1 if who == 0 else -1]
+        head = struct.pack("!HHI", sport, dport, tag)
+        crc = wire.crc32c(head + bytes(4) + chunks)
+        if chance.random() < 0.05:
+            crc ^= 1
+        step = Step(between.sides[who], wire.ip(
+            between.ends[who], between.ends[1 - who], wire.SCTP,
+            head + struct.pack("<I", crc) + chunks))
+        out += [step] * chance.choice((1, 1, 1, 2))
+    return out
+
+
+def gre(chance, nat):
+    between, out = talk(chance, nat, has_ports=False), []
+    for _ in range(chance.randrange(1, 6)):
+        who = chance.randrange(2) if out else 0
+        version = chance.choice((0x0000, 0x0000, 0x2000, 0x3001, 0x2001,
+                                 chance.randrange(65536)))
+        payload = struct.pack("!HHI", version, chance.choice((0x880b, 0x0800)),
+                              chance.choice((1, 2, 0x40001)))
+        payload += bytes(chance.choice((0, 4, 30)))
+        if chance.random() < 0.1:
+            payload = payload[:chance.randrange(8)]
+        out.append(between.packet(who, wire.GRE, payload))
     return out
 
 
@@ -560,7 +650,7 @@ def extended(chance, data):
 
 KINDS = {kind.__name__.replace("_", "-"): kind for kind in (
     tcp, tcp_lossy, tcp_hostile, tcp_walk, tcp_reuse, tcp_half_seen, udp,
-    icmp, generic, fragments, local, malformed)}
+    udplite, sctp, gre, icmp, generic, fragments, local, malformed)}
 SLOW_KINDS = {"udp-stream": udp_stream}
 ALL_KINDS = [*KINDS, "errors"]
 
@@ -574,7 +664,9 @@ def error(chance, about):
     view = wire.View(data)
     side = routers.OTHER[about.side]
     src, dst = wire.text(view.src), wire.text(view.dst)
-    sender = chance.choice((HOPS[side][view.family], dst))
+    sender = HOPS[side][view.family]
+    if view.dst not in routers.OWN and chance.random() < 0.5:
+        sender = dst
     receiver = src
     quote = bytearray(data)
     quote[7 if view.family == 6 else 8] = chance.randrange(1, 64)
@@ -599,7 +691,7 @@ def error(chance, about):
         rest = b"\0\0\5\xdc" if (kind, code) == (3, 4) else bytes(4)
     else:
         kind, code = chance.choice(((1, 0), (1, 1), (1, 4), (2, 0), (3, 0),
-                                    (3, 1), (4, 1), (100, 0)))
+                                    (3, 1), (4, 1)))
         proto = wire.ICMP6
         rest = b"\0\0\5\0" if kind == 2 else bytes(4)
     body = wire.fill_checksum(sender, receiver, proto, struct.pack(
@@ -640,11 +732,9 @@ def number(steps):
             struct.pack_into("!I", data, 0, struct.unpack_from(
                 "!I", data)[0] & ~0xfffff | at + 1)
         else:
-            old = struct.unpack_from("!H", data, 4)[0]
             head = wire.Editor(bytes(data))
             head.put(4, struct.pack("!H", at % 60000 + 1), [10])
             data = head.data
-            assert old is not None
         steps[at] = Step(step.side, bytes(data))
     return steps
 

@@ -33,6 +33,16 @@ def checksum(data, start=0):
     return ~total(data, start) & 0xffff
 
 
+def crc32c(data):
+    """SCTP's checksum (RFC 9260 appendix A), bit by bit."""
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
 def pseudo(src, dst, proto, length):
     return total(src + dst + struct.pack("!II", length, proto))
 
@@ -152,6 +162,10 @@ class Editor:
     def __init__(self, data):
         self.data = bytearray(data)
 
+    def _crc(self, view):
+        data = bytes(self.data[view.l4:])
+        return struct.pack("<I", crc32c(data[:8] + bytes(4) + data[12:]))
+
     def _word(self, at, value, sums):
         old = struct.unpack_from("!H", self.data, at)[0]
         struct.pack_into("!H", self.data, at, value)
@@ -178,12 +192,18 @@ class Editor:
         if view.family == 4:
             ip_sums.append(view.offset + 10)
         csum = CSUM_AT.get(view.proto)
+        if view.offset and view.proto == TCP and \
+                len(self.data) < view.l4 + 20:
+            csum = None  # not translated in a part of a header
         if csum is not None and not view.is_later_fragment and \
                 view.l4 + csum + 2 <= len(self.data) and not (
-                    view.proto == UDP and view.family == 4 and
+                    view.proto == UDP and
                     self.data[view.l4 + 6:view.l4 + 8] == b"\0\0"):
             l4_sums.append(view.l4 + csum)
         before = bytes(self.data[view.offset:])
+        has_crc = view.proto == SCTP and not view.offset and \
+            not view.is_fragment and self._crc(view) == \
+            self.data[view.l4 + 8:view.l4 + 12]
         has_pseudo = view.proto != ICMP
         for addr, at in ((src, view.addr_at),
                          (dst, view.addr_at + view.addr_len)):
@@ -193,6 +213,8 @@ class Editor:
                 self.put(view.l4 + 4, struct.pack("!H", sport), l4_sums)
             else:
                 self.put(view.l4, struct.pack("!HH", sport, dport), l4_sums)
+        if has_crc:
+            self.data[view.l4 + 8:view.l4 + 12] = self._crc(view)
         # What an error quotes is covered by its checksum.
         after = bytes(self.data[view.offset:])
         for where in outer_sums:

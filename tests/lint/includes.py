@@ -20,7 +20,7 @@ PARTS = {  # directory: directories it may include from
 # their types (the flow record, the operations of trackers) are in the lowest
 # layer that needs them.
 LAYERS = [
-    {"csum", "edit", "pkt", "tuple", "flow", "l4.h", "rule.h"},
+    {"csum", "crc32c", "edit", "pkt", "tuple", "flow", "l4.h", "rule.h"},
     {"table", "expire", "expect", "portmap", "frag"},
     {"l4", "l4.c", "rule", "nat", "helper", "reply"},
     {"engine"},

@@ -4,6 +4,7 @@
 #define XCT_TESTS_PACKETS_H
 
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "daemon/engine/csum.h"
@@ -25,7 +26,9 @@ static inline void packet_ip(struct packet *p, const char *src, const char *dst,
 			     uint8_t proto, const uint8_t *l4, uint32_t l4_len)
 {
 	struct xct_addr s, d;
-	const struct xct_l4_ops *ops;
+	const struct xct_meta meta = { .csum_partial = true };
+	const struct xct_tuple same_tuple = { .proto = proto };
+	struct xct_pkt pkt;
 	uint8_t family, same;
 	uint32_t hl;
 	xct_be16 check;
@@ -33,7 +36,6 @@ static inline void packet_ip(struct packet *p, const char *src, const char *dst,
 	memset(p, 0, sizeof(*p));
 	(void)xct_addr_parse(src, &family, &s);
 	(void)xct_addr_parse(dst, &same, &d);
-	ops = xct_l4(family, proto);
 	if (family == AF_INET) {
 		hl = 20;
 		p->data[0] = 0x45;
@@ -56,14 +58,9 @@ static inline void packet_ip(struct packet *p, const char *src, const char *dst,
 	}
 	memcpy(p->data + hl, l4, l4_len);
 	p->len = hl + l4_len;
-	if (ops->csum_off) {
-		uint64_t sum = xct_csum_sum(p->data + hl, l4_len);
-
-		if (ops->csum_pseudo)
-			sum += xct_csum_pseudo(family, &s, &d, proto, l4_len);
-		check = (xct_be16)~xct_csum_fold(sum);
-		memcpy(p->data + hl + ops->csum_off, &check, 2);
-	}
+	/* Nothing to rewrite, but a checksum to compute. */
+	if (xct_pkt_parse(&pkt, p->data, p->len, false) == XCT_REASON_NONE)
+		(void)xct_edit(&pkt, &meta, &same_tuple, 0);
 }
 
 static inline void packet_tcp(struct packet *p, const char *src, uint16_t sport,
@@ -93,6 +90,71 @@ static inline void packet_udp(struct packet *p, const char *src, uint16_t sport,
 	xct_put_be16(udp + 4, (uint16_t)(8 + payload));
 	memset(udp + 8, 'y', payload);
 	packet_ip(p, src, dst, IPPROTO_UDP, udp, 8 + payload);
+}
+
+/* Write the chunks that @text names (tests/tables/sctp.h) at @at; returns their
+ * length, padding included. */
+static inline uint32_t write_sctp_chunks(uint8_t *at, const char *text)
+{
+	static const struct {
+		const char *name;
+		uint8_t type;
+		uint8_t len; /* as it says itself */
+		uint8_t size;
+	} kinds[] = {
+		{ "DATA", 0, 17, 20 },	    { "INIT", 1, 20, 20 },
+		{ "INITACK", 2, 20, 20 },   { "SACK", 3, 16, 16 },
+		{ "HB", 4, 9, 12 },	    { "HBACK", 5, 9, 12 },
+		{ "ABORT", 6, 4, 4 },	    { "SD", 7, 8, 8 },
+		{ "SDACK", 8, 4, 4 },	    { "ERROR", 9, 8, 8 },
+		{ "CE", 10, 7, 8 },	    { "CA", 11, 4, 4 },
+		{ "SDC", 14, 4, 4 },	    { "EMPTY", 0, 0, 4 },
+		{ "SHORT", 1, 20, 4 + 15 },
+	};
+	size_t i, word, name;
+	uint32_t len = 0;
+
+	for (; *text; text += word + (text[word] == ' ')) {
+		word = strcspn(text, " ");
+		name = strcspn(text, " =/");
+		for (i = 0; i < XCT_ARRAY_SIZE(kinds); i++) {
+			if (strlen(kinds[i].name) == name &&
+			    strncmp(text, kinds[i].name, name) == 0)
+				break;
+		}
+		if (i == XCT_ARRAY_SIZE(kinds))
+			return 0; /* no chunks: nobody expects that */
+		memset(at + len, 0, kinds[i].size);
+		at[len] = kinds[i].type;
+		at[len + 1] = text[name] == '/';
+		at[len + 3] = kinds[i].len;
+		if (text[name] == '=')
+			xct_put_be32(at + len + 4,
+				     (uint32_t)atoi(text + name + 1));
+		len += kinds[i].size;
+	}
+	return len;
+}
+
+/* An SCTP packet without its IP header and checksum; returns its length. */
+static inline uint32_t write_sctp(uint8_t *l4, uint16_t sport, uint16_t dport,
+				  uint32_t vtag, const char *chunks)
+{
+	memset(l4, 0, 12);
+	xct_put_be16(l4, sport);
+	xct_put_be16(l4 + 2, dport);
+	xct_put_be32(l4 + 4, vtag);
+	return 12 + write_sctp_chunks(l4 + 12, chunks);
+}
+
+static inline void packet_sctp(struct packet *p, const char *src,
+			       uint16_t sport, const char *dst, uint16_t dport,
+			       uint32_t vtag, const char *chunks)
+{
+	uint8_t sctp[1400];
+
+	packet_ip(p, src, dst, IPPROTO_SCTP, sctp,
+		  write_sctp(sctp, sport, dport, vtag, chunks));
 }
 
 static inline void packet_echo(struct packet *p, const char *src,

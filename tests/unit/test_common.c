@@ -196,12 +196,24 @@ static void names_and_numbers_go_both_ways(void **state)
 
 	for (i = 0; i < XCT_TCP_STATES; i++)
 		assert_int_equal(
-			xct_tcp_state_from_name(xct_tcp_state_name((uint8_t)i)),
+			xct_state_from_name(
+				IPPROTO_TCP,
+				xct_state_name(IPPROTO_TCP, (uint8_t)i)),
 			i);
-	assert_string_equal(xct_tcp_state_name(9), "SYN_SENT2");
-	assert_int_equal(xct_tcp_state_from_name("time_wait"), 7);
-	assert_int_equal(xct_tcp_state_from_name("LISTEN"), -1);
-	assert_null(xct_tcp_state_name(XCT_TCP_STATES));
+	assert_string_equal(xct_state_name(IPPROTO_TCP, 9), "SYN_SENT2");
+	assert_int_equal(xct_state_from_name(IPPROTO_TCP, "time_wait"), 7);
+	assert_int_equal(xct_state_from_name(IPPROTO_TCP, "LISTEN"), -1);
+	assert_null(xct_state_name(IPPROTO_TCP, XCT_TCP_STATES));
+	for (i = 0; i < XCT_SCTP_STATES; i++)
+		assert_int_equal(
+			xct_state_from_name(
+				IPPROTO_SCTP,
+				xct_state_name(IPPROTO_SCTP, (uint8_t)i)),
+			i);
+	assert_int_equal(xct_state_from_name(IPPROTO_SCTP, "established"), 4);
+	assert_null(xct_state_name(IPPROTO_SCTP, XCT_SCTP_STATES));
+	assert_null(xct_state_name(IPPROTO_UDP, 0));
+	assert_int_equal(xct_state_from_name(IPPROTO_UDP, "NONE"), -1);
 
 	for (i = 0; i < XCT_CLASSES; i++)
 		assert_non_null(xct_class_name((enum xct_class)i));
@@ -225,15 +237,16 @@ static struct xct_flow_info web_flow(void)
 		.tuple = {
 			{ .src = addr("10.0.0.2"), .dst = addr("192.0.2.1"),
 			  .sport = xct_hton16(1234), .dport = xct_hton16(80),
-			  .proto = IPPROTO_TCP, .family = AF_INET },
+			  .proto = IPPROTO_TCP, .family = AF_INET,
+			  .zone = 3 },
 			{ .src = addr("10.9.9.9"), .dst = addr("198.51.100.1"),
 			  .sport = xct_hton16(8080),
 			  .dport = xct_hton16(40000),
-			  .proto = IPPROTO_TCP, .family = AF_INET },
+			  .proto = IPPROTO_TCP, .family = AF_INET,
+			  .zone = 3 },
 		},
 		.status = XCT_STATUS_SEEN_REPLY | XCT_STATUS_CONFIRMED,
 		.mark = 0x12,
-		.zone = 3,
 		.state = XCT_TCP_ESTABLISHED,
 	};
 }
@@ -307,10 +320,84 @@ static void every_filter_field_chooses(void **state)
 	assert_true(xct_flow_filter_match(&yes, &info));
 	no.fields = 0;
 	assert_true(xct_flow_filter_match(&no, &info));
-	no.fields = XCT_FILTER_UNREPLIED;
+	no.fields = XCT_FILTER_UNSET;
+	no.status_unset = XCT_STATUS_SEEN_REPLY;
 	assert_false(xct_flow_filter_match(&no, &info));
+	no.status_unset = XCT_STATUS_ASSURED;
+	assert_true(xct_flow_filter_match(&no, &info));
 	no.fields = XCT_FILTER_ICMP_TYPE;
 	assert_false(xct_flow_filter_match(&no, &info));
+}
+
+/* A mask may have holes: 10.0.0.2 is 10.x.0.y where x and y are not asked. */
+static void masks_compare_the_bits_they_have(void **state)
+{
+	const struct xct_flow_info info = web_flow();
+	struct xct_flow_filter f = {
+		.fields = XCT_FILTER_ORIG_SRC_MASK | XCT_FILTER_ORIG_DST_MASK,
+		.orig_src = range("10.77.0.9"),
+		.orig_src_mask = addr("255.0.255.0"),
+		.orig_dst = range("192.0.2.1"),
+		.orig_dst_mask = addr("255.255.255.255"),
+	};
+
+	(void)state;
+	assert_true(xct_flow_filter_match(&f, &info));
+	f.orig_src_mask = addr("255.0.255.255");
+	assert_false(xct_flow_filter_match(&f, &info));
+	f.orig_src = range("10.77.0.2");
+	assert_true(xct_flow_filter_match(&f, &info));
+	f.orig_dst = range("192.0.2.0");
+	assert_false(xct_flow_filter_match(&f, &info));
+	f.fields = XCT_FILTER_ORIG_DST_MASK;
+	f.orig_dst = range("::");
+	f.orig_dst_mask = addr("::");
+	assert_false(xct_flow_filter_match(&f, &info));
+}
+
+/* An address and a port that it was translated to; either may be right. */
+static void a_translated_port_is_asked_for(void **state)
+{
+	struct xct_flow_info info = web_flow();
+	struct xct_flow_filter f = {
+		.fields = XCT_FILTER_SRC_NAT_IP | XCT_FILTER_SRC_NAT_PORT |
+			  XCT_FILTER_DST_NAT_IP | XCT_FILTER_DST_NAT_PORT,
+		.nat_src = range("198.51.100.1"),
+		.nat_sport = xct_hton16(40000),
+		.nat_dst = range("10.9.9.9"),
+		.nat_dport = xct_hton16(8080),
+	};
+
+	(void)state;
+	assert_true(xct_flow_filter_match(&f, &info));
+	f.nat_dport = xct_hton16(8081);
+	assert_false(xct_flow_filter_match(&f, &info));
+	f.fields |= XCT_FILTER_ANY_NAT;
+	assert_true(xct_flow_filter_match(&f, &info));
+	/* A port that stayed the same was not translated to. */
+	info.tuple[XCT_DIR_ORIG].sport = xct_hton16(40000);
+	assert_false(xct_flow_filter_match(&f, &info));
+}
+
+/* A zone is that of both directions, or each direction has one. */
+static void zones_are_chosen_by_direction(void **state)
+{
+	struct xct_flow_info info = web_flow();
+	struct xct_flow_filter both = { .fields = XCT_FILTER_ZONE, .zone = 3 };
+	struct xct_flow_filter orig = { .fields = XCT_FILTER_ORIG_ZONE,
+					.orig_zone = 3 };
+	struct xct_flow_filter reply = { .fields = XCT_FILTER_REPLY_ZONE,
+					 .reply_zone = 4 };
+
+	(void)state;
+	assert_true(xct_flow_filter_match(&both, &info));
+	assert_false(xct_flow_filter_match(&orig, &info));
+	info.tuple[XCT_DIR_REPLY].zone = 4;
+	assert_false(xct_flow_filter_match(&both, &info));
+	assert_true(xct_flow_filter_match(&orig, &info));
+	assert_true(xct_flow_filter_match(&reply, &info));
+	both.zone = 0;
+	assert_true(xct_flow_filter_match(&both, &info));
 }
 
 static void filters_tell_translated_flows(void **state)
@@ -390,6 +477,9 @@ int main(void)
 		cmocka_unit_test(siphash_gives_the_known_values),
 		cmocka_unit_test(names_and_numbers_go_both_ways),
 		cmocka_unit_test(every_filter_field_chooses),
+		cmocka_unit_test(masks_compare_the_bits_they_have),
+		cmocka_unit_test(a_translated_port_is_asked_for),
+		cmocka_unit_test(zones_are_chosen_by_direction),
 		cmocka_unit_test(filters_tell_translated_flows),
 		cmocka_unit_test(
 			filters_by_icmp_and_port_choose_their_protocols_only),

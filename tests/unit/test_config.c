@@ -181,6 +181,7 @@ static void defaults_are_those_of_nf_conntrack(void **state)
 	assert_true(s->l4.checksum);
 	assert_int_equal(s->table_size, 262144);
 	assert_true(s->accounting);
+	assert_false(s->timestamps);
 	assert_int_equal(s->queue_first, 0);
 	assert_int_equal(s->workers, 0);
 	assert_int_equal(s->queue_length, 4096);
@@ -206,6 +207,7 @@ static void every_setting_can_be_set(void **state)
 		     "settings:\n"
 		     "  table-size: 1000\n"
 		     "  accounting: no\n"
+		     "  timestamps: yes\n"
 		     "  checksum: off\n"
 		     "  tcp: {loose: false, liberal: yes, max-retrans: 9,\n"
 		     "        ignore-invalid-rst: ON}\n"
@@ -215,6 +217,11 @@ static void every_setting_can_be_set(void **state)
 		     "          time-wait: 7, close: 8, syn-sent2: 9,\n"
 		     "          max-retrans: 10, unacknowledged: 11}\n"
 		     "    udp: {unreplied: 1m, stream: 1h30m}\n"
+		     "    sctp: {closed: 1, cookie-wait: 2, cookie-echoed: 3,\n"
+		     "           established: 4, shutdown-sent: 5,\n"
+		     "           shutdown-recd: 6, shutdown-ack-sent: 7,\n"
+		     "           heartbeat-sent: 8}\n"
+		     "    gre: {unreplied: 11, stream: 12}\n"
 		     "    icmp: 1d\n"
 		     "    icmpv6: 1d2h3m4s\n"
 		     "    generic: 1000d\n"
@@ -228,6 +235,10 @@ static void every_setting_can_be_set(void **state)
 	assert_memory_equal(s->l4.tcp, tcp, sizeof(tcp));
 	assert_int_equal(s->l4.udp_unreplied, 60);
 	assert_int_equal(s->l4.udp_stream, 5400);
+	for (uint32_t i = XCT_SCTP_CLOSED; i < XCT_SCTP_STATES; i++)
+		assert_int_equal(s->l4.sctp[i], i);
+	assert_int_equal(s->l4.gre_unreplied, 11);
+	assert_int_equal(s->l4.gre_stream, 12);
 	assert_int_equal(s->l4.icmp, 86400);
 	assert_int_equal(s->l4.icmpv6, 93784);
 	assert_int_equal(s->l4.generic, 86400000);
@@ -238,6 +249,7 @@ static void every_setting_can_be_set(void **state)
 	assert_false(s->l4.checksum);
 	assert_int_equal(s->table_size, 1000);
 	assert_false(s->accounting);
+	assert_true(s->timestamps);
 	assert_int_equal(s->queue_first, 7);
 	assert_int_equal(s->workers, 4);
 	assert_int_equal(s->queue_length, 100);
@@ -245,6 +257,30 @@ static void every_setting_can_be_set(void **state)
 	assert_int_equal(s->mark_mask, 0xc0);
 	assert_int_equal(s->hooks, XCT_HOOKS_MANUAL);
 	assert_string_equal(s->control_group, "adm");
+	xct_config_free(config);
+}
+
+static void zones_are_sets_of_interfaces(void **state)
+{
+	struct xct_config *config =
+		load("interfaces: {guests: [wifi0, \"vlan*\"]}\n"
+		     "zones:\n"
+		     "  - {in: guests, zone: 0}\n"
+		     "  - {zone: 65535, in: [eth1, wifi0]}\n"
+		     "  - {in: any, zone: 7}\n");
+	const struct xct_ruleset *rs = &config->ruleset;
+
+	(void)state;
+	assert_int_equal(rs->n_zones, 3);
+	assert_int_equal(rs->zones[0].zone, 0);
+	assert_string_equal(rs->ifsets[rs->zones[0].in].patterns[0], "vlan*");
+	assert_int_equal(rs->zones[1].zone, 65535);
+	assert_string_equal(rs->ifsets[rs->zones[1].in].patterns[0], "eth1");
+	assert_int_equal(rs->zones[2].in, XCT_ANY);
+	xct_config_free(config);
+
+	config = load("zones: []\n");
+	assert_int_equal(config->ruleset.n_zones, 0);
 	xct_config_free(config);
 }
 
@@ -857,6 +893,22 @@ static void the_manual_tells_the_defaults(void **state)
 		  "timeouts: {tcp: {unacknowledged: 5m}}" },
 		{ ".Cm unreplied\n30s", "timeouts: {udp: {unreplied: 30s}}" },
 		{ ".Cm stream\n2m", "timeouts: {udp: {stream: 2m}}" },
+		{ ".Cm closed\n10s", "timeouts: {sctp: {closed: 10s}}" },
+		{ ".Cm cookie-wait\n3s",
+		  "timeouts: {sctp: {cookie-wait: 3s}}" },
+		{ ".Cm cookie-echoed\n3s",
+		  "timeouts: {sctp: {cookie-echoed: 3s}}" },
+		{ ".Cm established\n210s",
+		  "timeouts: {sctp: {established: 210s}}" },
+		{ ".Cm shutdown-sent\n3s",
+		  "timeouts: {sctp: {shutdown-sent: 3s}}" },
+		{ ".Cm shutdown-recd\n3s",
+		  "timeouts: {sctp: {shutdown-recd: 3s}}" },
+		{ ".Cm shutdown-ack-sent\n3s",
+		  "timeouts: {sctp: {shutdown-ack-sent: 3s}}" },
+		{ ".Cm heartbeat-sent\n30s",
+		  "timeouts: {sctp: {heartbeat-sent: 30s}}" },
+		{ ".Cm stream\n3m", "timeouts: {gre: {stream: 3m}}" },
 		{ ".It Cm icmp\n30s", "timeouts: {icmp: 30s}" },
 		{ ".It Cm icmpv6\n30s", "timeouts: {icmpv6: 30s}" },
 		{ ".It Cm generic\n10m", "timeouts: {generic: 10m}" },
@@ -918,6 +970,7 @@ static void the_installed_file_changes_nothing(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(zones_are_sets_of_interfaces),
 		cmocka_unit_test(defaults_are_those_of_nf_conntrack),
 		cmocka_unit_test(every_setting_can_be_set),
 		cmocka_unit_test(an_empty_policy_accepts),

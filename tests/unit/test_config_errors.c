@@ -144,7 +144,8 @@ static void the_file_as_a_whole(void **state)
 		  "f:1:1: error: unknown key \"nta\" in the file; did you mean "
 		  "\"nat\"?\n"
 		  "f:2:1: error: unknown key \"rules\" in the file; expected "
-		  "interfaces, sets, nat, filter, settings, hooks\n" },
+		  "interfaces, sets, zones, nat, filter, settings, "
+		  "hooks\n" },
 		{ "hooks: off\n",
 		  "f:1:8: error: hooks is \"off\"; expected auto or manual\n" },
 		{ "hooks:\n", "f:1:7: error: hooks is empty; expected a "
@@ -156,6 +157,34 @@ static void the_file_as_a_whole(void **state)
 		  "with \"- \"\n"
 		  "f:3:9: error: filter is not a map; expected lines of the "
 		  "form \"key: value\"\n" },
+	};
+
+	(void)state;
+	CHECK_ROWS(rows);
+}
+
+static void zones(void **state)
+{
+	static const struct row rows[] = {
+		{ "zones: {in: lan0, zone: 3}\n",
+		  "f:1:8: error: zones is not a list; expected lines that "
+		  "begin with \"- \"\n" },
+		{ "zones: [{in: lan0, zone: 65536}, {in: lan1, zone: x}]\n",
+		  "f:1:26: error: zone is \"65536\"; expected a number from 0 "
+		  "to 65535\n"
+		  "f:1:51: error: zone is \"x\"; expected a number from 0 to "
+		  "65535\n" },
+		{ "zones: [{in: lan0}, {zone: 4}, {inn: lan0, zone: 5}, 7]\n",
+		  "f:1:9: error: the zone has no \"zone\"; expected {in: "
+		  "INTERFACES, zone: NUMBER}\n"
+		  "f:1:21: error: the zone has no \"in\"; expected {in: "
+		  "INTERFACES, zone: NUMBER}\n"
+		  "f:1:32: error: the zone has no \"in\"; expected {in: "
+		  "INTERFACES, zone: NUMBER}\n"
+		  "f:1:33: error: unknown key \"inn\" in zones; did you mean "
+		  "\"in\"?\n"
+		  "f:1:54: error: the zone is not a map; expected lines of "
+		  "the form \"key: value\"\n" },
 	};
 
 	(void)state;
@@ -938,6 +967,7 @@ int main(void)
 		cmocka_unit_test(yaml_that_is_none),
 		cmocka_unit_test(yaml_that_is_not_wanted),
 		cmocka_unit_test(the_file_as_a_whole),
+		cmocka_unit_test(zones),
 		cmocka_unit_test(settings),
 		cmocka_unit_test(names_and_sets),
 		cmocka_unit_test(names_that_dangle),

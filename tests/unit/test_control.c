@@ -50,7 +50,8 @@ struct server {
 
 	uint32_t n_flows;
 	bool is_deleted[FLOWS];
-	unsigned int walks, reloads;
+	unsigned int walks, reloads, updates, creates;
+	uint32_t mark;
 	bool reload_fails;
 };
 
@@ -80,6 +81,27 @@ static bool fake_walk(void *ctx, uint32_t *cursor,
 			return true;
 	}
 	return *cursor < s->n_flows;
+}
+
+/* Gives every flow the mark asked for; those that have it are not shown. */
+static bool fake_update(void *ctx, uint32_t *cursor,
+			const struct xct_flow_update *update, uint32_t max,
+			bool (*fn)(void *arg, const struct xct_flow_info *info),
+			void *arg)
+{
+	struct server *s = ctx;
+
+	s->updates++;
+	s->mark = update->change.mark;
+	return fake_walk(ctx, cursor, &update->filter, max, false, fn, arg);
+}
+
+static int fake_create(void *ctx, const struct xct_flow_create *req)
+{
+	struct server *s = ctx;
+
+	s->creates++;
+	return req->change.mark ? -(int)req->change.mark : 0;
 }
 
 static uint32_t fake_count(void *ctx)
@@ -148,6 +170,8 @@ static int setup(void **state)
 	assert_true(s->listen_fd >= 0);
 	s->n_flows = 3;
 	s->ops = (struct xct_control_ops){ .walk = fake_walk,
+					   .update = fake_update,
+					   .create = fake_create,
 					   .count = fake_count,
 					   .stats = fake_stats,
 					   .rules = fake_rules,
@@ -482,7 +506,7 @@ static void garbage_ends_the_connection(void **state)
 		{ XCT_FRAME_MAGIC + 1, 0, XCT_REQ_COUNT, 0 },
 		{ 0, 0, 0, 0 },
 		{ XCT_FRAME_MAGIC, 0, 0, 0 },
-		{ XCT_FRAME_MAGIC, 0, XCT_REQ_RELOAD + 1, 0 },
+		{ XCT_FRAME_MAGIC, 0, XCT_REQ_CREATE + 1, 0 },
 		{ XCT_FRAME_MAGIC, 0, XCT_RSP_END, 0 },
 		{ XCT_FRAME_MAGIC, 0, XCT_REQ_COUNT, 1 },
 		{ XCT_FRAME_MAGIC, XCT_REQUEST_MAX + 1, XCT_REQ_LIST, 0 },
@@ -509,7 +533,7 @@ static void random_bytes_do_no_harm(void **state)
 	for (int i = 0; i < 500; i++) {
 		struct xct_frame frame = { XCT_FRAME_MAGIC,
 					   (uint32_t)random() % 5000,
-					   (uint16_t)(random() % 12), 0 };
+					   (uint16_t)(random() % 14), 0 };
 		size_t len = (size_t)random() % sizeof(buf);
 		int fd = dial(s);
 
@@ -538,6 +562,10 @@ static void payload_of_the_wrong_size_is_a_bad_request(void **state)
 		{ XCT_REQ_FLUSH, sizeof(struct xct_flow_filter) },
 		{ XCT_REQ_COUNT, 1 },
 		{ XCT_REQ_RELOAD, XCT_REQUEST_MAX },
+		{ XCT_REQ_UPDATE, sizeof(struct xct_flow_filter) },
+		{ XCT_REQ_UPDATE, sizeof(struct xct_flow_update) + 1 },
+		{ XCT_REQ_CREATE, 0 },
+		{ XCT_REQ_CREATE, sizeof(struct xct_flow_create) - 1 },
 	};
 	struct server *s = *state;
 	int fd = dial(s);
@@ -551,7 +579,7 @@ static void payload_of_the_wrong_size_is_a_bad_request(void **state)
 		assert_int_equal(r.frames, 0);
 	}
 	assert_int_equal(fake_count(s), 3);
-	assert_int_equal(s->reloads, 0);
+	assert_int_equal(s->reloads + s->updates + s->creates, 0);
 	close(fd);
 }
 
@@ -655,6 +683,58 @@ static void flush_counts_and_shows_nothing(void **state)
 	close(fd);
 }
 
+static void update_shows_what_it_changed(void **state)
+{
+	struct xct_flow_update update = {
+		.change = { .fields = XCT_CHANGE_MARK, .mark = 7 },
+	};
+	struct server *s = *state;
+	int fd = dial(s);
+	struct reply r;
+
+	s->n_flows = FLOWS;
+	ask(fd, XCT_REQ_UPDATE, &update, sizeof(update));
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_OK);
+	assert_int_equal(r.end.count, FLOWS);
+	assert_int_equal(r.flows, FLOWS);
+	assert_int_equal(s->mark, 7);
+	/* What is no change is refused before a flow is looked at. */
+	s->updates = 0;
+	update.change.fields = XCT_CHANGE_TIMEOUT;
+	ask(fd, XCT_REQ_UPDATE, &update, sizeof(update));
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_FAILED);
+	assert_int_equal(r.end.error, EINVAL);
+	update.change.fields = XCT_CHANGE_STATUS;
+	update.change.status = XCT_STATUS_DYING;
+	ask(fd, XCT_REQ_UPDATE, &update, sizeof(update));
+	assert_int_equal(reply_to(s, fd).end.error, EBUSY);
+	assert_int_equal(s->updates, 0);
+	close(fd);
+}
+
+static void create_says_why_not(void **state)
+{
+	struct xct_flow_create req = { 0 };
+	struct server *s = *state;
+	int fd = dial(s);
+	struct reply r;
+
+	ask(fd, XCT_REQ_CREATE, &req, sizeof(req));
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_OK);
+	assert_int_equal(r.end.count, 1);
+	req.change.mark = EEXIST;
+	ask(fd, XCT_REQ_CREATE, &req, sizeof(req));
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_FAILED);
+	assert_int_equal(r.end.error, EEXIST);
+	assert_int_equal(r.end.count, 0);
+	assert_int_equal(s->creates, 2);
+	close(fd);
+}
+
 static void reload_says_how_it_went(void **state)
 {
 	struct server *s = *state;
@@ -678,10 +758,18 @@ static void reload_says_how_it_went(void **state)
 /* What a user without rights is told. Runs in a process of its own. */
 static int visit_as_nobody(const struct server *s)
 {
-	static const uint16_t changes[] = { XCT_REQ_DELETE, XCT_REQ_FLUSH,
-					    XCT_REQ_RELOAD };
+	static const struct {
+		uint16_t type;
+		uint32_t len;
+	} changes[] = {
+		{ XCT_REQ_DELETE, sizeof(struct xct_flow_filter) },
+		{ XCT_REQ_FLUSH, 0 },
+		{ XCT_REQ_RELOAD, 0 },
+		{ XCT_REQ_UPDATE, sizeof(struct xct_flow_update) },
+		{ XCT_REQ_CREATE, sizeof(struct xct_flow_create) },
+	};
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct xct_flow_filter filter = { 0 };
+	const uint8_t payload[XCT_REQUEST_MAX] = { 0 };
 	struct xct_frame frame = { XCT_FRAME_MAGIC, 0, XCT_REQ_COUNT, 0 };
 	struct xct_frame_end end;
 	char text[512];
@@ -698,10 +786,10 @@ static int visit_as_nobody(const struct server *s)
 	if (end.status != XCT_END_OK || end.count != 3)
 		return 2;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(changes); i++) {
-		frame.type = changes[i];
-		frame.len = changes[i] == XCT_REQ_DELETE ? sizeof(filter) : 0;
+		frame.type = changes[i].type;
+		frame.len = changes[i].len;
 		send(fd, &frame, sizeof(frame), 0);
-		send(fd, &filter, frame.len, 0);
+		send(fd, payload, frame.len, 0);
 		recv(fd, &frame, sizeof(frame), MSG_WAITALL);
 		if (frame.type != XCT_RSP_TEXT || frame.len >= sizeof(text))
 			return 3;
@@ -818,6 +906,8 @@ int main(void)
 		TEST(long_text_is_split_into_frames),
 		TEST(delete_shows_what_it_deleted),
 		TEST(flush_counts_and_shows_nothing),
+		TEST(update_shows_what_it_changed),
+		TEST(create_says_why_not),
 		TEST(reload_says_how_it_went),
 		TEST(stranger_may_read_but_not_change),
 		TEST(socket_is_taken_over_only_from_the_dead),

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/cursor.h"
 #include "common/names.h"
@@ -72,7 +73,8 @@ static void set_info(struct xct_flow_info *info, const struct line_row *row)
 	info->timeout_s = 99;
 	info->state = row->state;
 	info->mark = row->mark;
-	info->zone = row->zone;
+	info->tuple[XCT_DIR_ORIG].zone = row->zone;
+	info->tuple[XCT_DIR_REPLY].zone = row->zone;
 }
 
 /* clang-format off */
@@ -110,6 +112,9 @@ static const struct line_row line_rows[] = {
 	{ "ipv4     2 tcp      6 99 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=1000 dport=80 src=10.0.0.2 dst=10.0.0.1 sport=80 dport=1000 [ASSURED] mark=5 use=1 id=3633157728\n",
 	  { "10.0.0.1", "10.0.0.2", 1000, 80 }, { "10.0.0.2", "10.0.0.1", 80, 1000 },
 	  IPPROTO_TCP, XCT_TCP_ESTABLISHED, ASSURED, 5, 0, XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID },
+	{ "sctp     132 99 SHUTDOWN_ACK_SENT src=10.0.0.1 dst=10.0.0.5 sport=36412 dport=9 src=10.0.0.5 dst=10.0.0.1 sport=9 dport=36412 [ASSURED] mark=0 use=1\n",
+	  { "10.0.0.1", "10.0.0.5", 36412, 9 }, { "10.0.0.5", "10.0.0.1", 9, 36412 },
+	  IPPROTO_SCTP, XCT_SCTP_SHUTDOWN_ACK_SENT, ASSURED, 0, 0, 0 },
 	{ "ipv6     10 icmpv6   58 99 src=fd00::1 dst=fd00::4 type=128 code=0 id=77 [UNREPLIED] src=fd00::4 dst=fd00::1 type=129 code=0 id=77 mark=0 use=1\n",
 	  { "fd00::1", "fd00::4", 77, 128 << 8 }, { "fd00::4", "fd00::1", 77, 129 << 8 },
 	  IPPROTO_ICMPV6, 0, 0, 0, 0, XCT_OUTPUT_EXTENDED },
@@ -170,11 +175,17 @@ static void the_longest_flow_fits(void **state)
 	info.has_counters = true;
 	info.id = info.age_ms = UINT64_MAX;
 	info.timeout_s = UINT32_MAX;
+	info.has_timestamps = true;
+	info.start_ms = UINT64_MAX / 2; /* the age overflows */
+	info.tuple[XCT_DIR_REPLY].zone--;
 	memset(info.packets, 0xff, sizeof(info.packets));
 	memset(info.bytes, 0xff, sizeof(info.bytes));
-	assert_true(
-		xct_line_put(buf, &info, XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID) <
-		buf + XCT_LINE_MAX);
+	assert_true(xct_line_put(buf, &info,
+				 XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID |
+					 XCT_OUTPUT_KTIMESTAMP) <
+		    buf + XCT_LINE_MAX);
+	assert_true(xct_save_put(buf, &info) < buf + XCT_LINE_MAX);
+	assert_true(xct_xml_put(buf, &info) < buf + XCT_LINE_MAX);
 	assert_true(xct_json_put_flow(buf, &info) <
 		    buf + XCT_JSON_FLOW_MAX - 8); /* and a separator */
 }
@@ -228,8 +239,9 @@ static void an_address_is_as_inet_ntop_prints_it(void **state)
 static void a_flow_is_valid_json_in_a_fixed_order(void **state)
 {
 	static const char *const order[] = {
-		"id",	"family", "proto",  "proto_num", "timeout", "state",
-		"orig", "reply",  "status", "mark",	 "zone",    "age_ms",
+		"id",	 "family", "proto",	 "proto_num", "timeout",
+		"state", "orig",   "reply",	 "status",    "mark",
+		"zone",	 "age_ms", "zone_reply", "start_ms",
 	};
 	char text[XCT_JSON_FLOW_MAX + 1];
 	struct xct_flow_info info;
@@ -272,7 +284,7 @@ static const struct xct_query_rules any_rules = {
 static const struct xct_query_rules get_rules = {
 	.options = XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(MARK),
 	.outputs = UINT8_MAX,
-	.is_get = true,
+	.kind = XCT_QUERY_GET,
 };
 
 /* Parse @options, split at blanks. */
@@ -281,7 +293,7 @@ static int parse(struct xct_query *query, const struct xct_query_rules *rules,
 {
 	char *words = strdup(options), *word, *save = NULL;
 	char name[] = "xctctl";
-	char *argv[32] = { name };
+	char *argv[64] = { name };
 	int argc = 1, ret;
 
 	assert_non_null(words);
@@ -320,7 +332,9 @@ static const struct {
 	/* where xctctl is stricter, or differs */
 	{ "--sport 80", "option `--sport' needs `-p tcp, udp, udplite, sctp or dccp'" },
 	{ "-p gre --sport 80", "option `--sport' needs `-p tcp, udp, udplite, sctp or dccp'" },
-	{ "-p udp --state CLOSE", "option `--state' needs `-p tcp'" },
+	{ "-p sctp --state TIME_WAIT", "unknown SCTP state `TIME_WAIT'" },
+	{ "-p sctp --state LISTEN", "unknown SCTP state `LISTEN'" },
+	{ "-p udp --state CLOSE", "option `--state' needs `-p tcp or sctp'" },
 	{ "-p icmpv6 --icmp-type 8", "option `--icmp-type' needs `-p icmp'" },
 	{ "-p tcp --sport 99999", "Invalid port `99999'" },
 	{ "-p tcp --sport -1", "Invalid port `-1'" },
@@ -332,11 +346,15 @@ static const struct {
 	{ "-m 11111111111111111111111111111", "Invalid mark `11111111111111111111111111111'" },
 	{ "-w 65536", "Invalid zone `65536'" },
 	{ "-s 10.0.0.1/33", "Invalid IP address `10.0.0.1/33'" },
-	{ "-s 10.0.0.1 --mask-src 255.0.255.0", "`--mask-src' has a hole" },
-	{ "-j 10.0.0.1:80", "a port needs `--src-nat' or `--dst-nat', not `--any-nat'" },
+	{ "-s ::1 --mask-src 255.0.255.0", "mismatched address family" },
+	{ "-l foo", "option `--label': flows have no labels here" },
+	{ "--label-add foo", "option `--label-add': flows have no labels here" },
+	{ "-p udp --srckey 4", "option `--srckey' needs `-p gre'" },
+	{ "-p tcp --orig-vtag 4", "option `--orig-vtag' needs `-p sctp'" },
+	{ "-u !FOO", "Bad parameter `!FOO'" },
 	{ "-n [fd00::1", "Invalid IP address `[fd00::1'" },
-	{ "-o xml", "Bad parameter `xml': the output is plain, extended, id, json or ndjson" },
-	{ "-o json,ndjson", "json and ndjson exclude each other" },
+	{ "-o yaml", "Bad parameter `yaml': the output is plain, extended, id, ktimestamp, save, xml, json or ndjson" },
+	{ "-o json,ndjson", "json, ndjson and xml exclude each other" },
 }, bad_tuples[] = {
 	{ "", "You need to supply the `--protonum' option for this command" },
 	{ "-p tcp", "you have to specify `--src' and `--dst'" },
@@ -391,11 +409,11 @@ static const struct {
 	const char *options;
 	unsigned int rows;
 } filter_rows[] = {
-	{ "", 0xfff },
-	{ "-f ipv6", 0x810 },
-	{ "-s 10.0.0.0/8", 0x7ef },
+	{ "", 0x1fff },
+	{ "-f ipv6", 0x1010 },
+	{ "-s 10.0.0.0/8", 0xfef },
 	{ "-s 10.0.0.1/8 -p gre", 0x100 },
-	{ "-s 10.0.0.1 --mask-src 255.255.0.0", 0x7eb },
+	{ "-s 10.0.0.1 --mask-src 255.255.0.0", 0xfeb },
 	{ "-d 10.0.0.4", 0x3e0 },
 	{ "-r 203.0.113.250", 0x004 },
 	{ "--reply-dst 192.0.2.1", 0x008 },
@@ -406,21 +424,24 @@ static const struct {
 	{ "-p tcp --reply-port-src 65535", 0x004 },
 	{ "-p tcp --orig-port-dst 80 --reply-port-dst 1001", 0x002 },
 	{ "-p tcp --state SYN_RECV", 0x002 },
+	{ "-p tcp --state CLOSE_WAIT", 0x000 },
+	{ "--state shutdown_ack_sent -p sctp", 0x800 },
+	{ "-p sctp --state CLOSED", 0x000 },
 	{ "-p esp", 0x200 },
 	{ "-p icmp --icmp-type 8 --icmp-code 0 --icmp-id 77", 0x080 },
-	{ "-p icmpv6 --icmpv6-id 77", 0x800 },
-	{ "-u ASSURED", 0x405 },
-	{ "-u seen_reply", 0x407 },
-	{ "-u ASSURED,SEEN_REPLY", 0x405 },
-	{ "-u UNREPLIED", 0xbf8 },
-	{ "-u UNSET", 0xbf8 },
-	{ "-u !SEEN_REPLY", 0xbf8 },
+	{ "-p icmpv6 --icmpv6-id 77", 0x1000 },
+	{ "-u ASSURED", 0xc05 },
+	{ "-u seen_reply", 0xc07 },
+	{ "-u ASSURED,SEEN_REPLY", 0xc05 },
+	{ "-u UNREPLIED", 0x13f8 },
+	{ "-u UNSET", 0x13f8 },
+	{ "-u !SEEN_REPLY", 0x13f8 },
 	{ "-u EXPECTED", 0x000 },
 	{ "-m 5", 0x403 },
 	{ "-m 0x5/0xff", 0x403 },
 	{ "-m 1/1", 0x407 },
 	{ "-m 5/1", 0x000 },
-	{ "-w 0", 0xfef },
+	{ "-w 0", 0x1fef },
 	{ "-w 7", 0x010 },
 	{ "-n", 0x00c },
 	{ "-n -p udp", 0x008 },
@@ -431,7 +452,7 @@ static const struct {
 	{ "-g 203.0.113.250:65534", 0x000 },
 	{ "-n [fd00::1]:80", 0x000 },
 	{ "-j", 0x00c },
-	{ "-i 3633157728", 0xfff },
+	{ "-i 3633157728", 0x1fff },
 	{ "--id 1", 0x000 },
 };
 /* clang-format on */
@@ -468,8 +489,12 @@ static void any_nat_offers_both_sides(void **state)
 	assert_int_equal(query.filter.fields,
 			 XCT_FILTER_FAMILY | XCT_FILTER_ANY_NAT |
 				 XCT_FILTER_SRC_NAT_IP | XCT_FILTER_DST_NAT_IP);
-	assert_memory_equal(&query.filter.nat_src, &query.filter.nat_dst,
-			    sizeof(query.filter.nat_src));
+	assert_memory_equal(&query.filter.nat_src.first,
+			    &query.filter.nat_dst.first,
+			    sizeof(query.filter.nat_src.first));
+	assert_int_equal(parse(&query, &any_rules, "-j [fd00::1]:80"), 0);
+	assert_int_equal(query.filter.nat_sport, xct_hton16(80));
+	assert_int_equal(query.filter.nat_dport, xct_hton16(80));
 }
 
 static void outputs_may_be_combined(void **state)
@@ -481,6 +506,181 @@ static void outputs_may_be_combined(void **state)
 	assert_int_equal(query.outputs, XCT_OUTPUT_ID | XCT_OUTPUT_EXTENDED);
 	assert_int_equal(parse(&query, &any_rules, "-o id -o JSON word"), 1);
 	assert_int_equal(query.outputs, XCT_OUTPUT_ID | XCT_OUTPUT_JSON);
+}
+
+static const struct xct_query_rules create_rules = {
+	.options = XCT_OPTION_BITS_ALL,
+	.kind = XCT_QUERY_CREATE,
+};
+static const struct xct_query_rules update_rules = {
+	.options = XCT_OPTION_BITS_ALL,
+	.outputs = UINT8_MAX,
+	.kind = XCT_QUERY_UPDATE,
+};
+
+#define UDP "-s 10.0.0.1 -d 10.0.0.2 -t 9 -p udp --sport 1 --dport 2 "
+
+/* What conntrack says, and what it ends with: of usage, or of a request. */
+/* clang-format off */
+static const struct {
+	const char *options;
+	int ret;
+	const char *error;
+} bad_flows[] = {
+	{ "-t 9 -s 10.0.0.1 -d 10.0.0.2", -EINVAL, "You need to supply the `--protonum' option for this command" },
+	{ "-p udp -s 10.0.0.1 -d 10.0.0.2 --sport 1 --dport 2", -EINVAL, "You need to supply the `--timeout' option for this command" },
+	{ "-p udp -t 9 -s 10.0.0.1 --sport 1 --dport 2", -EINVAL, "you have to specify `--src' and `--dst'" },
+	{ "-p udp -t 9 -s 10.0.0.1 -d 10.0.0.2 --sport 1", -EINVAL, "you have to specify `--sport' and `--dport'" },
+	{ "-p tcp -t 9 -s 10.0.0.1 -d 10.0.0.2 --sport 1 --dport 2", -EINVAL, "You need to supply the `--state' option for this command" },
+	{ "-p icmp -t 9 -s 10.0.0.1 -d 10.0.0.2 --icmp-type 8", -EINVAL, "You need to supply the `--icmp-code' option for this command" },
+	{ "-p gre -t 9 -s 10.0.0.1 -d 10.0.0.2", -EINVAL, "you have to specify `--srckey' and `--dstkey'" },
+	{ "-p sctp -t 9 -s 10.0.0.1 -d 10.0.0.2 --sport 1 --dport 2 --state CLOSED --orig-vtag 5", -EINVAL, "You need to supply the `--reply-vtag' option for this command" },
+	{ UDP "-d 10.0.0.0/24", -EINVAL, "Illegal option `--mask-dst' with this command" },
+	{ UDP "-n 192.0.2.0/24", -EINVAL, "CIDR notation unavailable for `--src-nat'" },
+	{ UDP "-n 192.0.2.1:80-90", -EINVAL, "Invalid port `80-90'" },
+	{ UDP "-u FOO", -EINVAL, "Bad parameter `FOO'" },
+	{ UDP "-u CONFIRMED", -EINVAL, "Bad parameter `CONFIRMED'" },
+	{ UDP "-u DYING", -EINVAL, "Bad parameter `DYING'" },
+	{ UDP "-t x", -EINVAL, "Invalid timeout `x'" },
+	{ UDP "-r 10.0.0.2", -EOPNOTSUPP, "Operation failed: invalid parameters" },
+	{ UDP "-r 10.0.0.2 -q 10.0.0.9", -EOPNOTSUPP, "Operation failed: invalid parameters" },
+};
+/* clang-format on */
+
+static void a_new_flow_must_be_whole(void **state)
+{
+	struct xct_query query;
+
+	(void)state;
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(bad_flows); i++) {
+		assert_int_equal(
+			parse(&query, &create_rules, bad_flows[i].options),
+			bad_flows[i].ret);
+		assert_string_equal(query.error, bad_flows[i].error);
+	}
+}
+
+static void a_new_flow_is_what_the_options_say(void **state)
+{
+	const struct xct_flow_create *create;
+	struct xct_query query;
+
+	(void)state;
+	assert_int_equal(parse(&query, &create_rules,
+			       UDP "-n 192.0.2.1:7 -m 5/6 -w 3 --reply-zone 4 "
+				   "-u ASSURED,!SEEN_REPLY,OFFLOAD"),
+			 0);
+	create = &query.create;
+	assert_int_equal(create->fields,
+			 XCT_CREATE_SRC_NAT | XCT_CREATE_SRC_NAT_PORT);
+	assert_int_equal(create->nat_sport, xct_hton16(7));
+	assert_int_equal(create->tuple[XCT_DIR_ORIG].dport, xct_hton16(2));
+	assert_int_equal(create->tuple[XCT_DIR_ORIG].zone, 3);
+	assert_int_equal(create->tuple[XCT_DIR_REPLY].zone, 4);
+	assert_int_equal(create->change.timeout_s, 9);
+	assert_int_equal(create->change.mark, 5);
+	assert_int_equal(create->change.status, XCT_STATUS_ASSURED);
+	assert_int_equal(parse(&query, &create_rules,
+			       "-t 9 -p gre -s ::1 -d ::2 --srckey 1 "
+			       "--dstkey 0x10"),
+			 0);
+	assert_int_equal(query.create.tuple[0].gre_dstkey, xct_hton16(16));
+	/* As a kernel without a tracker for it lists it. */
+	assert_int_equal(parse(&query, &create_rules,
+			       "-t 9 -p dccp -s ::1 -d ::2 -r ::2 -q ::1"),
+			 0);
+}
+
+static void an_update_does_not_filter_by_what_it_changes(void **state)
+{
+	struct xct_query query;
+
+	(void)state;
+	assert_int_equal(parse(&query, &update_rules,
+			       "-p tcp --state CLOSE -m 1/3 -u ASSURED -t 7 "
+			       "--dport 80"),
+			 0);
+	assert_int_equal(query.filter.fields,
+			 XCT_FILTER_PROTO | XCT_FILTER_ORIG_DPORT);
+	assert_int_equal(query.change.fields,
+			 XCT_CHANGE_STATE | XCT_CHANGE_MARK |
+				 XCT_CHANGE_STATUS | XCT_CHANGE_TIMEOUT);
+	assert_int_equal(query.change.mark_mask, 3);
+}
+
+/* Lines that conntrack 1.4.7 printed, but for states of SCTP in XML, for which
+ * it has TCP's names. */
+/* clang-format off */
+static const struct {
+	const char *save;
+	const char *xml;
+	struct line_row row;
+} other_rows[] = {
+	{ "-A -t 99 -u SEEN_REPLY,ASSURED,FIXED_TIMEOUT -s 1.1.1.1 -d 2.2.2.2 -r 2.2.2.2 -n 9.9.9.9 -p udp --sport 14 --dport 20 --reply-port-src 20 --reply-port-dst 14\n",
+	  "<flow><meta direction=\"original\"><layer3 protonum=\"2\" protoname=\"ipv4\"><src>1.1.1.1</src><dst>2.2.2.2</dst></layer3><layer4 protonum=\"17\" protoname=\"udp\"><sport>14</sport><dport>20</dport></layer4></meta><meta direction=\"reply\"><layer3 protonum=\"2\" protoname=\"ipv4\"><src>2.2.2.2</src><dst>9.9.9.9</dst></layer3><layer4 protonum=\"17\" protoname=\"udp\"><sport>20</sport><dport>14</dport></layer4></meta><meta direction=\"independent\"><timeout>99</timeout><mark>7</mark><zone>9</zone><use>1</use><id>3633157728</id><assured/></meta></flow>\n",
+	  { .orig = { "1.1.1.1", "2.2.2.2", 14, 20 }, .reply = { "2.2.2.2", "9.9.9.9", 20, 14 }, .proto = IPPROTO_UDP, .status = ASSURED | XCT_STATUS_FIXED_TIMEOUT, .mark = 7, .zone = 9 } },
+	{ "-A -t 99 -u UNSET -s 1::1 -d 2::2 -g 3::3 -n 4::4 -p tcp --sport 18 --dport 20 --reply-port-src 55 --reply-port-dst 18 --state SYN_SENT\n",
+	  "<flow><meta direction=\"original\"><layer3 protonum=\"10\" protoname=\"ipv6\"><src>1::1</src><dst>2::2</dst></layer3><layer4 protonum=\"6\" protoname=\"tcp\"><sport>18</sport><dport>20</dport></layer4></meta><meta direction=\"reply\"><layer3 protonum=\"10\" protoname=\"ipv6\"><src>3::3</src><dst>4::4</dst></layer3><layer4 protonum=\"6\" protoname=\"tcp\"><sport>55</sport><dport>18</dport></layer4></meta><meta direction=\"independent\"><state>SYN_SENT</state><timeout>99</timeout><mark>0</mark><use>1</use><id>3633157728</id><unreplied/></meta></flow>\n",
+	  { .orig = { "1::1", "2::2", 18, 20 }, .reply = { "3::3", "4::4", 55, 18 }, .proto = IPPROTO_TCP, .state = XCT_TCP_SYN_SENT } },
+	{ "-A -t 99 -u UNSET -s 1.1.1.1 -d 2.2.2.2 -r 2.2.2.2 -q 1.1.1.1 -p gre --srckey 77 --dstkey 16 --reply-key-src 16 --reply-key-dst 77\n",
+	  "<flow><meta direction=\"original\"><layer3 protonum=\"2\" protoname=\"ipv4\"><src>1.1.1.1</src><dst>2.2.2.2</dst></layer3><layer4 protonum=\"47\" protoname=\"gre\"><srckey>0x4d</srckey><dstkey>0x10</dstkey></layer4></meta><meta direction=\"reply\"><layer3 protonum=\"2\" protoname=\"ipv4\"><src>2.2.2.2</src><dst>1.1.1.1</dst></layer3><layer4 protonum=\"47\" protoname=\"gre\"><srckey>0x10</srckey><dstkey>0x4d</dstkey></layer4></meta><meta direction=\"independent\"><timeout>99</timeout><mark>0</mark><use>1</use><id>3633157728</id><unreplied/></meta></flow>\n",
+	  { .orig = { "1.1.1.1", "2.2.2.2", 77, 16 }, .reply = { "2.2.2.2", "1.1.1.1", 16, 77 }, .proto = IPPROTO_GRE } },
+	{ "-A -t 99 -u UNSET -s 1.1.1.1 -d 2.2.2.2 -r 2.2.2.2 -q 1.1.1.1 -p 50\n",
+	  "<flow><meta direction=\"original\"><layer3 protonum=\"2\" protoname=\"ipv4\"><src>1.1.1.1</src><dst>2.2.2.2</dst></layer3><layer4 protonum=\"50\" protoname=\"unknown\"></layer4></meta><meta direction=\"reply\"><layer3 protonum=\"2\" protoname=\"ipv4\"><src>2.2.2.2</src><dst>1.1.1.1</dst></layer3><layer4 protonum=\"50\" protoname=\"unknown\"></layer4></meta><meta direction=\"independent\"><timeout>99</timeout><mark>0</mark><use>1</use><id>3633157728</id><unreplied/></meta></flow>\n",
+	  { .orig = { "1.1.1.1", "2.2.2.2", 0, 0 }, .reply = { "2.2.2.2", "1.1.1.1", 0, 0 }, .proto = IPPROTO_ESP } },
+	{ "-A -t 99 -u UNSET -s 1::1 -d 2::2 -r 2::2 -q 1::1 -p icmpv6 --icmpv6-type 128 --icmpv6-code 0 --icmpv6-id 99\n",
+	  "<flow><meta direction=\"original\"><layer3 protonum=\"10\" protoname=\"ipv6\"><src>1::1</src><dst>2::2</dst></layer3><layer4 protonum=\"58\" protoname=\"icmpv6\"></layer4></meta><meta direction=\"reply\"><layer3 protonum=\"10\" protoname=\"ipv6\"><src>2::2</src><dst>1::1</dst></layer3><layer4 protonum=\"58\" protoname=\"icmpv6\"></layer4></meta><meta direction=\"independent\"><timeout>99</timeout><mark>0</mark><use>1</use><id>3633157728</id><unreplied/></meta></flow>\n",
+	  { .orig = { "1::1", "2::2", 99, 128 << 8 }, .reply = { "2::2", "1::1", 99, 129 << 8 }, .proto = IPPROTO_ICMPV6 } },
+};
+/* clang-format on */
+
+static void other_formats_are_as_conntrack_prints_them(void **state)
+{
+	struct xct_flow_info info;
+	char line[XCT_LINE_MAX + 1];
+	const char *zone;
+
+	(void)state;
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(other_rows); i++) {
+		set_info(&info, &other_rows[i].row);
+		*xct_xml_put(line, &info) = '\0';
+		assert_string_equal(line, other_rows[i].xml);
+		*xct_save_put(line, &info) = '\0';
+		zone = strstr(line, "-w 9 ");
+		assert_int_equal(zone != NULL, other_rows[i].row.zone == 9);
+		if (zone) /* the rest is the same */
+			memmove(strstr(line, "-w 9 "), zone + 5,
+				strlen(zone + 5) + 1);
+		assert_string_equal(line, other_rows[i].save);
+	}
+}
+
+/* With timestamps, zones of their own for both directions, in a place whose
+ * time is not that of Greenwich. */
+static void times_and_zones_stand_where_conntrack_has_them(void **state)
+{
+	struct xct_flow_info info;
+	char line[XCT_LINE_MAX + 1];
+
+	(void)state;
+	assert_int_equal(setenv("TZ", "XYZ-1", 1), 0);
+	tzset();
+	set_info(&info, &line_rows[3]);
+	info.tuple[XCT_DIR_ORIG].zone = 4;
+	info.tuple[XCT_DIR_REPLY].zone = 5;
+	info.has_timestamps = true;
+	info.start_ms = 1793925776999; /* Nov 6 00:42:56 2026 UTC */
+	info.age_ms = 2;
+	*xct_line_put(line, &info, XCT_OUTPUT_KTIMESTAMP) = '\0';
+	assert_string_equal(
+		line, "udp      17 99 src=10.0.0.1 dst=10.0.0.3 sport=1001 "
+		      "dport=53 zone-orig=4 [UNREPLIED] src=10.0.0.3 "
+		      "dst=192.0.2.1 sport=53 dport=1001 zone-reply=5 mark=0 "
+		      "delta-time=1 [start=Fri Nov  6 01:42:56 2026] use=1\n");
+	info.tuple[XCT_DIR_REPLY].zone = 4;
+	*xct_line_put(line, &info, 0) = '\0';
+	assert_non_null(strstr(line, "dport=1001 mark=0 zone=4 delta-time=1 "
+				     "use=1\n"));
 }
 
 int main(void)
@@ -496,6 +696,12 @@ int main(void)
 		cmocka_unit_test(a_filter_matches_what_conntrack_shows),
 		cmocka_unit_test(any_nat_offers_both_sides),
 		cmocka_unit_test(outputs_may_be_combined),
+		cmocka_unit_test(a_new_flow_must_be_whole),
+		cmocka_unit_test(a_new_flow_is_what_the_options_say),
+		cmocka_unit_test(an_update_does_not_filter_by_what_it_changes),
+		cmocka_unit_test(other_formats_are_as_conntrack_prints_them),
+		cmocka_unit_test(
+			times_and_zones_stand_where_conntrack_has_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -423,6 +423,185 @@ static void hairpin_ping_keeps_its_id_apart(void **state)
 	assert_int_equal(2, flows(w));
 }
 
+static void sctp_is_translated_with_its_ports_and_checksum(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, "nat: [{in: wan0, proto: sctp, dport: 36412, "
+		     "dnat: \"10.0.0.10:3868\"}]\n"
+		     "filter: {invalid: drop}\n");
+	packet_sctp(&p, "198.51.100.9", 7, "203.0.113.1", 36412, 0, "INIT=1");
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, WAN, LAN, true));
+	assert_addrs(&p, "198.51.100.9", 7, "10.0.0.10", 3868);
+	assert_int_equal(XCT_SCTP_CLOSED, only_flow(w).state);
+	packet_sctp(&p, "10.0.0.10", 3868, "198.51.100.9", 7, 1, "INITACK=2");
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_addrs(&p, "203.0.113.1", 36412, "198.51.100.9", 7);
+	assert_int_equal(XCT_SCTP_COOKIE_WAIT, only_flow(w).state);
+	/* What arrives damaged goes no further. */
+	packet_sctp(&p, "198.51.100.9", 7, "203.0.113.1", 36412, 2, "CE");
+	p.data[p.len - 1] ^= 0x10;
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, WAN, LAN, true));
+	assert_int_equal(1, counted(w, XCT_REASON_L4_CHECKSUM));
+	packet_sctp(&p, "198.51.100.9", 7, "203.0.113.1", 36412, 2, "DATA CE");
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, WAN, LAN, true));
+	assert_int_equal(1, counted(w, XCT_REASON_SCTP_CHUNKS));
+	assert_int_equal(XCT_SCTP_COOKIE_WAIT, only_flow(w).state);
+}
+
+static void an_error_about_sctp_is_translated_as_far_as_it_quotes(void **state)
+{
+	struct world *w = *state;
+	struct packet p, error;
+	struct xct_pkt pkt;
+
+	use_rules(w, "nat: [{out: wan0, proto: sctp, "
+		     "snat: \"203.0.113.7:4000\"}]\n"
+		     "filter: {invalid: drop}\n");
+	packet_sctp(&p, "10.0.0.2", 1000, "198.51.100.9", 80, 0, "INIT=1");
+	(void)forward(w, &p, LAN, WAN, false);
+	assert_addrs(&p, "203.0.113.7", 4000, "198.51.100.9", 80);
+	for (uint32_t quote = 28; quote <= p.len; quote++) {
+		packet_error(&error, "192.0.2.99", "203.0.113.7", &p, quote);
+		assert_int_equal(XCT_VERDICT_ACCEPT,
+				 forward(w, &error, WAN, LAN, true));
+		assert_int_equal(
+			XCT_REASON_NONE,
+			xct_pkt_parse(&pkt, error.data + 28, quote, true));
+		assert_int_equal(1000, xct_get_be16(pkt.l4));
+		assert_int_equal(80, xct_get_be16(pkt.l4 + 2));
+		/* Bytes of a checksum that is not all there stay. */
+		if (quote < 32)
+			assert_memory_equal(pkt.l4 + 8, p.data + 28,
+					    quote - 28);
+	}
+	assert_true(xct_csum_is_right(&pkt));
+}
+
+static void an_unfinished_sctp_checksum_is_computed(void **state)
+{
+	struct xct_meta meta = { .hook = XCT_HOOK_POSTROUTING,
+				 .out_if = WAN,
+				 .csum_partial = true };
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, MASQUERADE);
+	packet_sctp(&p, "10.0.0.2", 1000, "198.51.100.9", 80, 0, "INIT=1");
+	memset(p.data + 28, 0, 4);
+	xct_engine_packet(w->eng, p.data, p.len, &meta, w->now, &w->res);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	assert_addrs(&p, "203.0.113.1", 1000, "198.51.100.9", 80);
+	assert_true(packet_is_sound(&p));
+}
+
+/* A UDP-Lite packet whose checksum covers @coverage bytes, as the kernel's
+ * conntrack computes it. */
+static void packet_udplite(struct packet *p, const char *src, uint16_t sport,
+			   const char *dst, uint16_t dport, uint16_t coverage)
+{
+	uint8_t l4[8 + 13] = { 0 };
+	struct xct_addr s, d;
+	struct xct_pkt pkt;
+	xct_be16 check;
+
+	xct_put_be16(l4, sport);
+	xct_put_be16(l4 + 2, dport);
+	xct_put_be16(l4 + 4, coverage);
+	memset(l4 + 8, 'z', 13);
+	packet_ip(p, src, dst, IPPROTO_UDPLITE, l4, sizeof(l4));
+	assert_int_equal(XCT_REASON_NONE,
+			 xct_pkt_parse(&pkt, p->data, p->len, false));
+	xct_pkt_addrs(&pkt, &s, &d);
+	memset(pkt.l4 + 6, 0, 2);
+	check = (xct_be16)~xct_csum_fold(
+		xct_csum_sum(pkt.l4, coverage ? coverage : pkt.l4_len) +
+		xct_csum_pseudo(pkt.family, &s, &d, IPPROTO_UDP, pkt.l4_len));
+	memcpy(pkt.l4 + 6, &check, 2);
+}
+
+static void udplite_checksum_covers_what_its_header_says(void **state)
+{
+	static const uint16_t coverages[] = { 0, 8, 9, 20, 21 };
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, MASQUERADE "filter: {invalid: drop}\n");
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(coverages); i++) {
+		uint16_t coverage = coverages[i];
+
+		packet_udplite(&p, "10.0.0.2", 1000, "198.51.100.9", 53,
+			       coverage);
+		/* Damage beyond the coverage is the payload's own affair. */
+		if (coverage && coverage < 21)
+			p.data[p.len - 1] ^= 1;
+		assert_int_equal(XCT_VERDICT_ACCEPT,
+				 forward(w, &p, LAN, WAN, false));
+		assert_addrs(&p, "203.0.113.1", 1000, "198.51.100.9", 53);
+		packet_udplite(&p, "198.51.100.9", 53, "203.0.113.1", 1000,
+			       coverage);
+		p.data[20 + (coverage ? coverage : 21) - 1] ^= 1;
+		assert_int_equal(XCT_VERDICT_DROP,
+				 forward(w, &p, WAN, LAN, true));
+	}
+	assert_int_equal(5, counted(w, XCT_REASON_L4_CHECKSUM));
+	assert_int_equal(1, flows(w));
+}
+
+static void gre_is_translated_by_its_addresses_alone(void **state)
+{
+	static const uint8_t pptp[] = { 0x30, 0x81, 0x88, 0x0b, 0, 4,
+					0x12, 0x34, 0,	  0,	0, 1,
+					'd',  'a',  't',  'a' };
+	static const uint8_t plain[] = { 0, 0, 8, 0, 'd', 'a', 't', 'a' };
+	static const uint8_t version_2[] = { 0, 2, 8, 0, 'd', 'a', 't', 'a' };
+	struct packet p, sent;
+	struct world *w = *state;
+
+	use_rules(w, MASQUERADE "filter: {invalid: drop}\n");
+	packet_ip(&p, "10.0.0.2", "198.51.100.9", IPPROTO_GRE, plain,
+		  sizeof(plain));
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_memory_equal(p.data + 12, "\xcb\0\x71\x01", 4);
+	assert_memory_equal(p.data + 20, plain, sizeof(plain));
+	packet_ip(&p, "198.51.100.9", "203.0.113.1", IPPROTO_GRE, plain,
+		  sizeof(plain));
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, WAN, LAN, true));
+	assert_memory_equal(p.data + 16, "\x0a\0\0\x02", 4);
+	assert_true(only_flow(w).status & XCT_STATUS_SEEN_REPLY);
+	/* A call is a flow of its own, its number stays. */
+	packet_ip(&p, "10.0.0.2", "198.51.100.9", IPPROTO_GRE, pptp,
+		  sizeof(pptp));
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_memory_equal(p.data + 20, pptp, sizeof(pptp));
+	assert_int_equal(2, flows(w));
+	/* As the kernel: nothing that is not long enough for such a number, and
+	 * no answer of a version that it does not know. */
+	packet_ip(&p, "10.0.0.2", "198.51.100.9", IPPROTO_GRE, plain, 7);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, LAN, WAN, false));
+	packet_ip(&p, "10.0.0.4", "198.51.100.10", IPPROTO_GRE, plain, 7);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(2, flows(w));
+	packet_ip(&p, "10.0.0.2", "198.51.100.9", IPPROTO_GRE, version_2,
+		  sizeof(version_2));
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	sent = p;
+	packet_ip(&p, "198.51.100.9", "203.0.113.1", IPPROTO_GRE, version_2,
+		  sizeof(version_2));
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, WAN, LAN, true));
+	packet_error(&p, "192.0.2.99", "203.0.113.1", &sent, 28);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, WAN, LAN, true));
+	packet_error(&p, "192.0.2.99", "203.0.113.1", &sent, 27);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, WAN, LAN, true));
+	assert_int_equal(4, counted(w, XCT_REASON_NAT_HEADER));
+	/* Nothing tells a second client's packets from those of the first. */
+	packet_ip(&p, "10.0.0.3", "198.51.100.9", IPPROTO_GRE, plain,
+		  sizeof(plain));
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(1, counted(w, XCT_REASON_NAT_EXHAUSTED));
+}
+
 static void icmp_error_is_translated_inside_and_out(void **state)
 {
 	struct world *w = *state;
@@ -469,9 +648,224 @@ static void icmp_error_about_nothing_is_invalid(void **state)
 	assert_int_equal(XCT_VERDICT_DROP, forward(w, &error, WAN, LAN, true));
 	assert_int_equal(2, counted(w, XCT_REASON_ICMP_UNRELATED));
 	/* One that quotes less than the ports. */
-	packet_error(&error, "192.0.2.99", "203.0.113.1", &p, 24);
+	packet_error(&error, "192.0.2.99", "203.0.113.1", &p, 23);
 	assert_int_equal(XCT_VERDICT_DROP, forward(w, &error, WAN, LAN, false));
 	assert_int_equal(1, counted(w, XCT_REASON_ICMP_QUOTE));
+}
+
+static void
+icmp_error_with_ports_alone_is_related_but_not_translated(void **state)
+{
+	struct world *w = *state;
+	struct packet p, error;
+
+	use_rules(w, MASQUERADE "filter: {invalid: drop}\n");
+	packet_tcp(&p, "198.51.100.9", 80, "10.0.0.2", 1000, TCP_SYN, 1, 0, 0);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, WAN, LAN, true));
+	packet_error(&error, "10.0.0.2", "198.51.100.9", &p, 24);
+	assert_int_equal(XCT_VERDICT_ACCEPT,
+			 forward(w, &error, LAN, WAN, false));
+	assert_int_equal(XCT_CLASS_RELATED, w->res.cls);
+	packet_error(&error, "10.0.0.2", "198.51.100.9", &p, 23);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &error, LAN, WAN, false));
+
+	packet_tcp(&p, "10.0.0.2", 1001, "198.51.100.9", 80, TCP_SYN, 1, 0, 0);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	packet_error(&error, "192.0.2.99", "203.0.113.1", &p, 27);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &error, WAN, LAN, true));
+	assert_int_equal(XCT_CLASS_RELATED, w->res.cls);
+	assert_int_equal(XCT_REASON_ICMP_QUOTE, w->res.reason);
+}
+
+static void a_quoted_tcp_checksum_is_translated_in_a_whole_header(void **state)
+{
+	struct world *w = *state;
+	struct packet p, error;
+	const uint32_t quoted_check = 28 + 20 + 16;
+
+	use_rules(w, MASQUERADE);
+	packet_tcp(&p, "10.0.0.2", 1000, "198.51.100.9", 80, TCP_SYN, 1, 0, 0);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	for (uint32_t quote = 39; quote <= 40; quote++) {
+		packet_error(&error, "192.0.2.99", "203.0.113.1", &p, quote);
+		assert_int_equal(XCT_VERDICT_ACCEPT,
+				 forward(w, &error, WAN, LAN, true));
+		assert_int_equal(quote < 40, !memcmp(error.data + quoted_check,
+						     p.data + 20 + 16, 2));
+	}
+}
+
+static void icmp_error_to_somebody_else_is_invalid_at_a_late_hook(void **state)
+{
+	struct world *w = *state;
+	struct packet p, error;
+
+	use_rules(w, MASQUERADE "filter: {invalid: accept}\n");
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	packet_error(&error, "192.0.2.99", "10.0.0.77", &p, 28);
+	assert_int_equal(XCT_VERDICT_ACCEPT,
+			 forward(w, &error, WAN, LAN, false));
+	assert_int_equal(XCT_CLASS_INVALID, w->res.cls);
+	assert_int_equal(1, counted(w, XCT_REASON_ICMP_UNRELATED));
+	assert_int_equal(0, counted(w, XCT_REASON_LATE_HOOK));
+}
+
+#define FORWARD_ALL "nat: [{in: lan0, dst: 203.0.113.6, dnat: 198.51.100.9}]\n"
+
+static void
+icmp_error_of_a_renamed_flow_is_not_taken_for_the_other_flows(void **state)
+{
+	struct world *w = *state;
+	struct packet p, error;
+	uint16_t chosen;
+
+	use_rules(w, FORWARD_ALL);
+	/* This one has the tuple that the next one's answers would have. */
+	packet_udp(&p, "198.51.100.9", 53, "10.0.0.2", 1000, 40);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, WAN, LAN, false));
+	packet_udp(&p, "10.0.0.2", 1000, "203.0.113.6", 53, 40);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, true));
+	chosen = xct_get_be16(p.data + 20);
+	assert_int_not_equal(1000, chosen);
+	packet_error(&error, "198.51.100.9", "10.0.0.2", &p, 28);
+	assert_int_equal(XCT_VERDICT_ACCEPT,
+			 forward(w, &error, WAN, LAN, true));
+	assert_addrs(&error, "203.0.113.6", 0x303, "10.0.0.2",
+		     xct_get_be16(error.data + 22));
+	assert_memory_equal("\xcb\x00\x71\x06", error.data + 28 + 16, 4);
+	assert_int_equal(1000, xct_get_be16(error.data + 28 + 20));
+}
+
+static void the_answering_end_reopens_into_a_translation(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+	static const struct {
+		uint32_t seq, ack;
+		uint8_t flags;
+		bool is_answer;
+	} steps[] = {
+		{ 100, 0, TCP_SYN, false },
+		{ 500, 101, TCP_SYN | TCP_ACK, true },
+		{ 101, 501, TCP_ACK, false },
+		{ 101, 501, TCP_FIN | TCP_ACK, false },
+		{ 501, 102, TCP_FIN | TCP_ACK, true },
+		{ 102, 502, TCP_ACK, false },
+		{ 900, 0, TCP_SYN, true },
+	};
+
+	use_rules(w, FORWARD_ALL);
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
+		bool is_answer = steps[i].is_answer;
+
+		packet_tcp(&p, is_answer ? "10.0.0.2" : "203.0.113.6",
+			   is_answer ? 1000 : 80,
+			   is_answer ? "203.0.113.6" : "10.0.0.2",
+			   is_answer ? 80 : 1000, steps[i].flags, steps[i].seq,
+			   steps[i].ack, 0);
+		assert_int_equal(XCT_VERDICT_ACCEPT,
+				 forward(w, &p, is_answer ? LAN : WAN,
+					 is_answer ? WAN : LAN, is_answer));
+	}
+	assert_addrs(&p, "10.0.0.2", 1000, "198.51.100.9", 80);
+	assert_int_equal(XCT_TCP_SYN_SENT, only_flow(w).state);
+	assert_true(only_flow(w).status & XCT_STATUS_DST_NAT);
+}
+
+static void a_taken_tuple_without_ports_waits_for_its_source(void **state)
+{
+	struct world *w = *state;
+	const uint8_t payload[8] = { 0 };
+	struct packet p;
+
+	use_rules(w, "nat:\n"
+		     "- {in: lan0, dst: 203.0.113.6, dnat: 198.51.100.9}\n"
+		     "- {out: wan0, masquerade: yes}\n");
+	packet_ip(&p, "198.51.100.9", "10.0.0.2", 253, payload, 8);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, WAN, LAN, false));
+	packet_ip(&p, "10.0.0.2", "203.0.113.6", 253, payload, 8);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, true));
+	assert_addrs(&p, "203.0.113.1", 0, "198.51.100.9", 0);
+	/* Nothing else can tell the two apart here. */
+	use_rules(w, "nat: [{in: lan0, dst: 203.0.113.6, dnat: 198.51.100.9}]");
+	packet_ip(&p, "198.51.100.9", "10.0.0.3", 253, payload, 8);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, WAN, LAN, false));
+	packet_ip(&p, "10.0.0.3", "203.0.113.6", 253, payload, 8);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, LAN, WAN, true));
+	assert_int_equal(XCT_REASON_NAT_EXHAUSTED, w->res.reason);
+	assert_int_equal(3, flows(w));
+}
+
+static void a_second_gre_flow_of_one_host_keeps_its_keys(void **state)
+{
+	struct world *w = *state;
+	uint8_t gre[8] = { 0x30, 0x01, 0x88, 0x0b };
+	struct xct_flow_info info = { 0 };
+	uint32_t cursor = 0;
+	struct packet p;
+
+	use_rules(w, MASQUERADE);
+	for (uint8_t call = 2; call >= 1; call--) {
+		gre[7] = call;
+		packet_ip(&p, "10.0.0.2", "198.51.100.9", IPPROTO_GRE, gre,
+			  sizeof(gre));
+		assert_int_equal(XCT_VERDICT_ACCEPT,
+				 forward(w, &p, LAN, WAN, false));
+	}
+	assert_int_equal(2, flows(w));
+	/* The last one that is shown is the second. */
+	(void)xct_engine_walk(w->eng, &cursor, w->now, NULL, MAX_FLOWS,
+			      keep_info, &info);
+	assert_int_equal(0, info.tuple[XCT_DIR_REPLY].gre_dstkey);
+}
+
+static void a_long_chain_of_extension_headers_is_walked_to_its_end(void **state)
+{
+	struct world *w = *state;
+	uint8_t chain[40 * 8] = { 0 };
+	struct packet p;
+
+	packet_ip(&p, "fd00::2", "2001:db8:9::9", 0, chain, sizeof(chain));
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(XCT_REASON_EXT_HEADER, w->res.reason);
+	assert_int_equal(0, flows(w));
+	p.data[40 + 39 * 8] = 253;
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(253, only_flow(w).tuple[XCT_DIR_ORIG].proto);
+}
+
+static void
+an_extension_header_too_long_hides_ports_from_who_needs_them(void **state)
+{
+	struct world *w = *state;
+	static const uint8_t options[16] = { [0] = IPPROTO_TCP, [1] = 200 };
+	struct packet p;
+
+	packet_ip(&p, "fd00::2", "2001:db8:9::9", IPPROTO_DSTOPTS, options,
+		  sizeof(options));
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(XCT_CLASS_INVALID, w->res.cls);
+	assert_int_equal(XCT_REASON_EXT_HEADER, w->res.reason);
+	p.data[40] = 253;
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(XCT_CLASS_NEW, w->res.cls);
+	assert_int_equal(253, only_flow(w).tuple[XCT_DIR_ORIG].proto);
+}
+
+static void udp_without_a_checksum_passes_in_both_families(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+	xct_put_be16(p.data + 20 + 6, 0);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(XCT_CLASS_NEW, w->res.cls);
+	packet_udp(&p, "fd00::2", 1000, "2001:db8:9::9", 53, 40);
+	xct_put_be16(p.data + 40 + 6, 0);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(XCT_CLASS_NEW, w->res.cls);
 }
 
 static void this_hosts_own_errors_speak_of_the_routed_packet(void **state)
@@ -914,8 +1308,23 @@ int main(void)
 		TEST(an_unconfirmed_flow_lets_nothing_back),
 		TEST(hairpin_translates_both_halves_in_both_directions),
 		TEST(hairpin_ping_keeps_its_id_apart),
+		TEST(sctp_is_translated_with_its_ports_and_checksum),
+		TEST(an_error_about_sctp_is_translated_as_far_as_it_quotes),
+		TEST(an_unfinished_sctp_checksum_is_computed),
+		TEST(udplite_checksum_covers_what_its_header_says),
+		TEST(gre_is_translated_by_its_addresses_alone),
 		TEST(icmp_error_is_translated_inside_and_out),
 		TEST(icmp_error_about_nothing_is_invalid),
+		TEST(icmp_error_with_ports_alone_is_related_but_not_translated),
+		TEST(a_quoted_tcp_checksum_is_translated_in_a_whole_header),
+		TEST(icmp_error_to_somebody_else_is_invalid_at_a_late_hook),
+		TEST(icmp_error_of_a_renamed_flow_is_not_taken_for_the_other_flows),
+		TEST(the_answering_end_reopens_into_a_translation),
+		TEST(udp_without_a_checksum_passes_in_both_families),
+		TEST(a_taken_tuple_without_ports_waits_for_its_source),
+		TEST(a_second_gre_flow_of_one_host_keeps_its_keys),
+		TEST(a_long_chain_of_extension_headers_is_walked_to_its_end),
+		TEST(an_extension_header_too_long_hides_ports_from_who_needs_them),
 		TEST(this_hosts_own_errors_speak_of_the_routed_packet),
 		TEST(ipv6_is_translated_alike),
 		TEST(neighbour_discovery_passes_untracked),

@@ -56,6 +56,7 @@ static void defaults_are_those_of_the_kernel(void **state)
 {
 	static const uint32_t tcp[] = { 0,  120, 60, 432000, 120, 60,
 					30, 120, 10, 120,    300, 300 };
+	static const uint32_t sctp[] = { 0, 10, 3, 3, 210, 3, 3, 3, 30 };
 	struct xct_l4_config cfg;
 
 	(void)state;
@@ -63,6 +64,9 @@ static void defaults_are_those_of_the_kernel(void **state)
 	assert_memory_equal(cfg.tcp, tcp, sizeof(tcp));
 	assert_int_equal(cfg.udp_unreplied, 30);
 	assert_int_equal(cfg.udp_stream, 120);
+	assert_memory_equal(cfg.sctp, sctp, sizeof(sctp));
+	assert_int_equal(cfg.gre_unreplied, 30);
+	assert_int_equal(cfg.gre_stream, 180);
 	assert_int_equal(cfg.icmp, 30);
 	assert_int_equal(cfg.icmpv6, 30);
 	assert_int_equal(cfg.generic, 600);
@@ -80,6 +84,10 @@ static void each_protocol_has_its_tracker(void **state)
 	assert_ptr_equal(xct_l4(AF_INET6, IPPROTO_UDP), &xct_l4_udp);
 	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_ICMP), &xct_l4_icmp);
 	assert_ptr_equal(xct_l4(AF_INET6, IPPROTO_ICMPV6), &xct_l4_icmpv6);
+	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_SCTP), &xct_l4_sctp);
+	assert_ptr_equal(xct_l4(AF_INET6, IPPROTO_GRE), &xct_l4_gre);
+	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_UDPLITE), &xct_l4_udplite);
+	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_DCCP), &xct_l4_generic);
 	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_ESP), &xct_l4_generic);
 	assert_ptr_equal(xct_l4(AF_INET6, 255), &xct_l4_generic);
 }
@@ -144,7 +152,7 @@ static void udp_length_must_fit_the_packet(void **state)
 	assert_int_equal(xct_l4_udp.check(&pkt), XCT_REASON_L4_SHORT);
 }
 
-static void ports_are_read_swapped_and_need_eight_bytes(void **state)
+static void ports_are_read_swapped_and_need_four_bytes(void **state)
 {
 	uint8_t l4[8] = { 0x12, 0x34, 0x00, 0x35 };
 	struct xct_pkt pkt = make_pkt(AF_INET, l4, sizeof(l4));
@@ -157,9 +165,109 @@ static void ports_are_read_swapped_and_need_eight_bytes(void **state)
 	assert_true(xct_l4_udp.invert(&t, &inverse));
 	assert_int_equal(xct_ntoh16(inverse.sport), 53);
 	assert_int_equal(xct_ntoh16(inverse.dport), 0x1234);
-	pkt.l4_have = 7;
+	pkt.l4_have = 4;
+	assert_true(xct_l4_tcp.key(&pkt, &t));
+	pkt.l4_have = 3;
 	assert_false(xct_l4_udp.key(&pkt, &t));
 	assert_false(xct_l4_tcp.key(&pkt, &t));
+}
+
+static void udplite_is_a_stream_with_what_follows_an_answer(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, AF_INET, IPPROTO_UDPLITE);
+	w.cfg.udp_unreplied = 31;
+	w.cfg.udp_stream = 121;
+	assert_int_equal(w.ops->open(&w.ctx, &w.flow), XCT_L4_OK);
+	pass(&w, XCT_DIR_ORIG, 31, false);
+	pass(&w, XCT_DIR_REPLY, 31, false);
+	pass(&w, XCT_DIR_ORIG, 121, true);
+}
+
+static void udplite_covers_a_header_at_least_and_has_a_checksum(void **state)
+{
+	uint8_t l4[20] = { 0 };
+	struct xct_pkt pkt = make_pkt(AF_INET, l4, sizeof(l4));
+	uint16_t len;
+
+	(void)state;
+	assert_int_equal(xct_l4_udplite.check(&pkt), XCT_REASON_L4_CHECKSUM);
+	l4[7] = 1;
+	for (len = 0; len < 64; len++) {
+		xct_put_be16(l4 + 4, len);
+		assert_int_equal(xct_l4_udplite.check(&pkt),
+				 len == 0 || (len >= 8 && len <= 20)
+					 ? XCT_REASON_NONE
+					 : XCT_REASON_L4_SHORT);
+	}
+	xct_put_be16(l4 + 4, 0);
+	pkt.l4_have = 7;
+	assert_int_equal(xct_l4_udplite.check(&pkt), XCT_REASON_L4_SHORT);
+}
+
+struct gre_row {
+	const char *sentence;
+	uint8_t header[8];
+	uint8_t len;
+	enum xct_reason reason;
+	uint16_t dstkey;
+};
+
+static void gre_keys_are_call_ids_of_pptp_alone(void **state)
+{
+	/* clang-format off */
+	static const struct gre_row rows[] = {
+		{ "version 0", { 0, 0, 8, 0, 1, 2, 3, 4 }, 8, 0, 0 },
+		{ "with a key", { 0x20, 0, 8, 0, 1, 2, 3, 4 }, 8, 0, 0 },
+		{ "PPTP", { 0x30, 0x81, 0x88, 0x0b, 0, 4, 0x12, 0x34 }, 8,
+		  0, 0x1234 },
+		{ "PPTP of what is not PPP",
+		  { 0x30, 0x81, 8, 0, 0, 4, 0x12, 0x34 }, 8,
+		  XCT_REASON_GRE_PROTOCOL, 0x1234 },
+		{ "PPTP cut short", { 0x30, 0x81, 8, 0, 0, 4, 0x12 }, 7, 0, 0 },
+		{ "version 2", { 0, 2, 8, 0, 1, 2, 3, 4 }, 8, 0, 0 },
+		{ "no header at all", { 0 }, 0, 0, 0 },
+	};
+	/* clang-format on */
+	struct xct_tuple t, inverse;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < XCT_ARRAY_SIZE(rows); i++) {
+		uint8_t *l4 = malloc(rows[i].len + 1u);
+		struct xct_pkt pkt = make_pkt(AF_INET, l4, rows[i].len);
+
+		assert_non_null(l4);
+		memcpy(l4, rows[i].header, rows[i].len);
+		memset(&t, 0xff, sizeof(t));
+		memset(&inverse, 0xff, sizeof(inverse));
+		if (xct_l4_gre.check(&pkt) != rows[i].reason ||
+		    xct_l4_gre.key(&pkt, &t) != !rows[i].reason ||
+		    t.gre_srckey != 0 ||
+		    xct_ntoh16(t.gre_dstkey) != rows[i].dstkey)
+			fail_msg("%s", rows[i].sentence);
+		assert_true(xct_l4_gre.invert(&t, &inverse));
+		assert_int_equal(xct_ntoh16(inverse.gre_srckey),
+				 rows[i].dstkey);
+		assert_int_equal(inverse.gre_dstkey, 0);
+		free(l4);
+	}
+}
+
+static void gre_is_a_stream_with_what_follows_an_answer(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, AF_INET6, IPPROTO_GRE);
+	assert_int_equal(w.ops->open(&w.ctx, &w.flow), XCT_L4_OK);
+	pass(&w, XCT_DIR_ORIG, 30, false);
+	w.ctx.now += 20000;
+	pass(&w, XCT_DIR_REPLY, 30, false);
+	pass(&w, XCT_DIR_REPLY, 180, true);
+	pass(&w, XCT_DIR_ORIG, 180, true);
 }
 
 static void generic_has_no_ports_and_is_never_assured(void **state)
@@ -382,7 +490,13 @@ int main(void)
 		cmocka_unit_test(
 			udp_first_answer_alone_makes_no_stream_however_late),
 		cmocka_unit_test(udp_length_must_fit_the_packet),
-		cmocka_unit_test(ports_are_read_swapped_and_need_eight_bytes),
+		cmocka_unit_test(ports_are_read_swapped_and_need_four_bytes),
+		cmocka_unit_test(
+			udplite_is_a_stream_with_what_follows_an_answer),
+		cmocka_unit_test(
+			udplite_covers_a_header_at_least_and_has_a_checksum),
+		cmocka_unit_test(gre_keys_are_call_ids_of_pptp_alone),
+		cmocka_unit_test(gre_is_a_stream_with_what_follows_an_answer),
 		cmocka_unit_test(generic_has_no_ports_and_is_never_assured),
 		cmocka_unit_test(icmp_types_are_told_apart),
 		cmocka_unit_test(

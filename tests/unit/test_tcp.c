@@ -238,8 +238,8 @@ static bool play(struct world *w, const struct tcp_row *row)
 	print_error("%c %s %u: verdict %d (want %d), %s (want %s), "
 		    "assured %d (want %d), %us (want %us)\n",
 		    row->dir, row->flags, row->seq, got, row->verdict,
-		    xct_l4_tcp.state_name(&w->flow),
-		    xct_tcp_state_name(row->state),
+		    xct_state_name(IPPROTO_TCP, w->flow.track.tcp.state),
+		    xct_state_name(IPPROTO_TCP, row->state),
 		    !!(w->flow.status & XCT_STATUS_ASSURED), row->is_assured,
 		    seconds, row->seconds);
 	return false;
@@ -306,7 +306,8 @@ static void walk_to(struct world *w, const char *name, uint32_t next[2])
 		(void)offer(w, &pkt, step[0] == '<');
 		free(pkt.l4);
 	}
-	assert_string_equal(xct_l4_tcp.state_name(&w->flow), name);
+	assert_string_equal(
+		xct_state_name(IPPROTO_TCP, w->flow.track.tcp.state), name);
 }
 
 /* What a segment does in the state @name, as the table says it. */
@@ -346,7 +347,7 @@ static const char *transition(const char *name, char dir, const char *flags)
 	if (v == XCT_L4_IGNORE &&
 	    !(before == XCT_TCP_SYN_SENT && strcmp(flags, "S") == 0))
 		return "ignored";
-	return xct_l4_tcp.state_name(&w.flow);
+	return xct_state_name(IPPROTO_TCP, w.flow.track.tcp.state);
 }
 
 static void tcp_every_cell_of_the_state_table_is_as_written(void **state)

@@ -211,6 +211,7 @@ const struct xct_l4_ops xct_l4_icmp = {
 	.open = icmp_open,
 	.update = icmp_update,
 	.rewrite = icmp_rewrite,
+	.csum = XCT_CSUM_PLAIN,
 	.csum_off = CSUM_OFF,
 };
 
@@ -222,6 +223,6 @@ const struct xct_l4_ops xct_l4_icmpv6 = {
 	.open = icmp_open,
 	.update = icmp_update,
 	.rewrite = icmpv6_rewrite,
+	.csum = XCT_CSUM_PSEUDO,
 	.csum_off = CSUM_OFF,
-	.csum_pseudo = true,
 };

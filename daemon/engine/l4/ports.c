@@ -9,7 +9,8 @@
 
 bool xct_ports_key(const struct xct_pkt *pkt, struct xct_tuple *t)
 {
-	if (pkt->l4_have < 8)
+	/* An error may quote no more than this. */
+	if (pkt->l4_have < 4)
 		return false;
 	memcpy(&t->sport, pkt->l4 + SPORT_OFF, sizeof(t->sport));
 	memcpy(&t->dport, pkt->l4 + DPORT_OFF, sizeof(t->dport));

@@ -893,11 +893,6 @@ static enum xct_l4_verdict tcp_update(struct xct_l4_ctx *ctx,
 	}
 }
 
-static const char *tcp_state_name(const struct xct_flow *flow)
-{
-	return xct_tcp_state_name(flow->track.tcp.state);
-}
-
 const struct xct_l4_ops xct_l4_tcp = {
 	.name = "tcp",
 	.check = tcp_check,
@@ -906,9 +901,8 @@ const struct xct_l4_ops xct_l4_tcp = {
 	.open = tcp_open,
 	.update = tcp_update,
 	.rewrite = xct_ports_rewrite,
-	.state_name = tcp_state_name,
 	.can_evict = is_closing,
+	.csum = XCT_CSUM_PSEUDO,
 	.csum_off = CSUM_OFF,
-	.csum_pseudo = true,
 	.has_ports = true,
 };

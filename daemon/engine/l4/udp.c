@@ -3,6 +3,9 @@
  * UDP (RFC 768): a flow is a question until it has been answered, and a stream
  * once traffic goes on after an answer and after its first two seconds. Only
  * a stream is worth the longer timeout and ASSURED: a DNS lookup is not.
+ *
+ * UDP-Lite (RFC 3828) has UDP's header and timeouts, but its length field says
+ * how much of the packet the checksum covers; any answer makes it a stream.
  */
 #include "daemon/engine/l4.h"
 #include "daemon/engine/l4/ports.h"
@@ -55,8 +58,52 @@ const struct xct_l4_ops xct_l4_udp = {
 	.open = udp_open,
 	.update = udp_update,
 	.rewrite = xct_ports_rewrite,
+	.csum = XCT_CSUM_UDP,
 	.csum_off = CSUM_OFF,
-	.csum_pseudo = true,
-	.csum_zero_none = true,
+	.has_ports = true,
+};
+
+static enum xct_reason udplite_check(const struct xct_pkt *pkt)
+{
+	uint16_t coverage;
+
+	if (pkt->l4_have < HEADER_LEN)
+		return XCT_REASON_L4_SHORT;
+
+	coverage = xct_get_be16(pkt->l4 + LEN_OFF);
+	if (coverage && (coverage < HEADER_LEN || coverage > pkt->l4_len))
+		return XCT_REASON_L4_SHORT;
+	/* It cannot do without. */
+	if (xct_get_be16(pkt->l4 + CSUM_OFF) == 0)
+		return XCT_REASON_L4_CHECKSUM;
+	return XCT_REASON_NONE;
+}
+
+static enum xct_l4_verdict udplite_open(struct xct_l4_ctx *ctx,
+					struct xct_flow *flow)
+{
+	(void)ctx;
+	(void)flow;
+	return XCT_L4_OK;
+}
+
+static enum xct_l4_verdict udplite_update(struct xct_l4_ctx *ctx,
+					  struct xct_flow *flow)
+{
+	xct_l4_update_answered(ctx, flow, ctx->cfg->udp_unreplied,
+			       ctx->cfg->udp_stream);
+	return XCT_L4_OK;
+}
+
+const struct xct_l4_ops xct_l4_udplite = {
+	.name = "udplite",
+	.check = udplite_check,
+	.key = xct_ports_key,
+	.invert = xct_ports_invert,
+	.open = udplite_open,
+	.update = udplite_update,
+	.rewrite = xct_ports_rewrite,
+	.csum = XCT_CSUM_UDPLITE,
+	.csum_off = CSUM_OFF,
 	.has_ports = true,
 };

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Flows made and changed by hand, as conntrack -I and -U do with the kernel's.
+ *
+ * Theory of operation: what is asked for comes from outside, so nothing in it
+ * is trusted. It is brought into the form that packets give a flow (unused
+ * fields zero, the reply tuple one that the protocol can answer with), and
+ * enters the table by the same door. Trackers start from zero: as in the
+ * kernel, they learn windows and the like from the next packet.
+ *
+ * A flow's translation stands in its reply tuple. So wherever the reply tuple
+ * asked for is not the inverse of the original one, that half is translated;
+ * what the protocol cannot translate must be the inverse.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "daemon/engine/visit.h"
+
+/* What a kernel of 250 Hz cuts timeouts to: INT_MAX of its ticks. */
+#define TIMEOUT_MAX_MS (INT32_MAX * UINT64_C(4))
+
+#define STATUS_SETTABLE \
+	(XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | XCT_STATUS_FIXED_TIMEOUT)
+#define STATUS_ENGINE \
+	(XCT_STATUS_EXPECTED | XCT_STATUS_CONFIRMED | XCT_STATUS_DYING)
+
+int xct_flow_change_check(const struct xct_flow_change *change, int proto)
+{
+	if (change->fields & XCT_CHANGE_STATUS) {
+		if (change->status & STATUS_ENGINE)
+			return -EBUSY;
+		if (change->status & ~(uint32_t)STATUS_SETTABLE)
+			return -EINVAL;
+	}
+	if (change->fields & XCT_CHANGE_TIMEOUT && !change->timeout_s)
+		return -EINVAL;
+	if (change->fields & XCT_CHANGE_STATE &&
+	    (proto < 0 || !xct_state_name((uint8_t)proto, change->state)))
+		return -EINVAL;
+	if (change->fields & XCT_CHANGE_VTAGS && proto != IPPROTO_SCTP)
+		return -EINVAL;
+	return 0;
+}
+
+static void set_state(struct xct_flow *flow, uint8_t state)
+{
+	if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_TCP)
+		flow->track.tcp.state = state;
+	else
+		flow->track.sctp.state = state;
+}
+
+/* Make @change, which is right for the flow's protocol, to its record. */
+static void change_flow(struct xct_flow *flow,
+			const struct xct_flow_change *change, xct_msec now)
+{
+	xct_msec timeout = (xct_msec)change->timeout_s * 1000;
+
+	if (change->fields & XCT_CHANGE_STATUS)
+		flow->status |= change->status;
+	if (change->fields & XCT_CHANGE_MARK)
+		flow->mark = (flow->mark & ~change->mark_mask) ^ change->mark;
+	if (change->fields & XCT_CHANGE_TIMEOUT) {
+		if (timeout > TIMEOUT_MAX_MS)
+			timeout = TIMEOUT_MAX_MS;
+		flow->expires_at = now + timeout;
+	}
+	if (change->fields & XCT_CHANGE_STATE)
+		set_state(flow, change->state);
+	if (change->fields & XCT_CHANGE_VTAGS)
+		memcpy(flow->track.sctp.vtag, change->vtag,
+		       sizeof(change->vtag));
+}
+
+static bool is_same(const struct xct_flow_info *a,
+		    const struct xct_flow_info *b)
+{
+	return a->status == b->status && a->mark == b->mark &&
+	       a->timeout_s == b->timeout_s && a->state == b->state &&
+	       !memcmp(a->vtag, b->vtag, sizeof(a->vtag));
+}
+
+bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		       const struct xct_flow_update *update, uint32_t max,
+		       bool (*fn)(void *ctx, const struct xct_flow_info *info),
+		       void *ctx)
+{
+	const struct xct_flow_change *change = &update->change;
+	uint32_t end = eng->table.max_flows;
+	struct xct_flow_info before, after;
+	bool go_on = true;
+
+	if (max < end - *cursor)
+		end = *cursor + max;
+	while (*cursor < end && go_on) {
+		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
+
+		if (!xct_flow_is_shown(flow, now))
+			continue;
+		xct_flow_describe(eng, flow, now, &before);
+		if (!xct_flow_is_chosen(flow, &before, &update->filter) ||
+		    xct_flow_change_check(change, flow->tuple[0].proto) < 0)
+			continue;
+		change_flow(flow, change, now);
+		xct_flow_describe(eng, flow, now, &after);
+		xct_wheel_update(&eng->wheel, flow);
+		if (is_same(&before, &after))
+			continue;
+		go_on = fn(ctx, &after);
+	}
+	return *cursor < eng->table.max_flows;
+}
+
+/* ---- making one ---- */
+
+static bool is_family_addr(uint8_t family, const struct xct_addr *addr)
+{
+	static const uint8_t zeros[sizeof(addr->b)];
+	size_t len = xct_addr_len(family);
+
+	return !memcmp(addr->b + len, zeros, sizeof(addr->b) - len);
+}
+
+/* The original tuple, as a packet would have it. */
+static int take_original(const struct xct_tuple *asked, struct xct_tuple *orig)
+{
+	*orig = *asked;
+	if (orig->family != AF_INET && orig->family != AF_INET6)
+		return -EINVAL;
+	if (!is_family_addr(orig->family, &orig->src) ||
+	    !is_family_addr(orig->family, &orig->dst))
+		return -EINVAL;
+	if (orig->proto ==
+	    (orig->family == AF_INET ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		return -EINVAL;
+	/* Without a tracker there is nothing but addresses. */
+	if (xct_l4(orig->family, orig->proto) == &xct_l4_generic)
+		orig->sport = orig->dport = 0;
+	return 0;
+}
+
+/* The reply tuple before NAT: what is not asked for follows from @orig. */
+static int take_reply(const struct xct_flow_create *req,
+		      const struct xct_tuple *orig, struct xct_tuple *reply)
+{
+	const struct xct_tuple *asked = &req->tuple[XCT_DIR_REPLY];
+	bool has_numbers;
+
+	if (!xct_tuple_invert(orig, reply))
+		return -EINVAL;
+	has_numbers = xct_l4(orig->family, orig->proto)->has_ports ||
+		      orig->proto == IPPROTO_GRE;
+	reply->zone = asked->zone;
+	if (req->fields & XCT_CREATE_REPLY_SRC)
+		reply->src = asked->src;
+	if (req->fields & XCT_CREATE_REPLY_DST)
+		reply->dst = asked->dst;
+	if (has_numbers && req->fields & XCT_CREATE_REPLY_SPORT)
+		reply->sport = asked->sport;
+	if (has_numbers && req->fields & XCT_CREATE_REPLY_DPORT)
+		reply->dport = asked->dport;
+	if (!is_family_addr(reply->family, &reply->src) ||
+	    !is_family_addr(reply->family, &reply->dst))
+		return -EINVAL;
+	return 0;
+}
+
+static void set_range(struct xct_nat_range *range, const struct xct_tuple *t,
+		      const struct xct_addr *addr, bool has_port, xct_be16 port)
+{
+	memset(range, 0, sizeof(*range));
+	range->addr.family = t->family;
+	range->addr.first = range->addr.last = *addr;
+	/* As the kernel: an ICMP id is not chosen by a port. */
+	if (has_port && xct_l4(t->family, t->proto)->has_ports)
+		range->port_first = range->port_last = xct_ntoh16(port);
+}
+
+/* Translate @leaving, the packet as it would leave, as asked. */
+static int translate(struct xct_engine *eng, const struct xct_flow_create *req,
+		     uint16_t zone, struct xct_tuple *leaving)
+{
+	struct xct_nat_range range;
+
+	if (req->fields & XCT_CREATE_DST_NAT) {
+		if (!is_family_addr(leaving->family, &req->nat_dst))
+			return -EINVAL;
+		set_range(&range, leaving, &req->nat_dst,
+			  req->fields & XCT_CREATE_DST_NAT_PORT,
+			  req->nat_dport);
+		xct_nat_destination(&eng->table, &eng->random, &range, leaving);
+	}
+	if (req->fields & XCT_CREATE_SRC_NAT) {
+		if (!is_family_addr(leaving->family, &req->nat_src))
+			return -EINVAL;
+		set_range(&range, leaving, &req->nat_src,
+			  req->fields & XCT_CREATE_SRC_NAT_PORT,
+			  req->nat_sport);
+		if (!xct_nat_source(&eng->table, &eng->random, &range, NULL,
+				    zone, leaving))
+			return -EEXIST;
+	}
+	return 0;
+}
+
+/* Which halves differ between @orig and @leaving. -EINVAL: what differs is not
+ * translatable. */
+static int find_halves(const struct xct_tuple *orig,
+		       const struct xct_tuple *leaving, uint32_t *status)
+{
+	const struct xct_l4_ops *l4 = xct_l4(orig->family, orig->proto);
+	bool is_src = orig->sport != leaving->sport;
+	bool is_dst = orig->dport != leaving->dport;
+
+	if ((is_src && !l4->rewrite) || (is_dst && !l4->has_ports))
+		return -EINVAL;
+	if (is_src || !xct_addr_equal(&orig->src, &leaving->src))
+		*status |= XCT_STATUS_SRC_NAT;
+	if (is_dst || !xct_addr_equal(&orig->dst, &leaving->dst))
+		*status |= XCT_STATUS_DST_NAT;
+	return 0;
+}
+
+/* Is @t another flow's? One that is over is not, and goes. */
+static bool is_taken(struct xct_engine *eng, const struct xct_tuple *t,
+		     xct_msec now)
+{
+	struct xct_flow *flow;
+	enum xct_dir dir;
+
+	flow = xct_table_find(&eng->table, t, &dir);
+	if (flow && flow->expires_at <= now) {
+		xct_flow_expire(eng, flow);
+		flow = xct_table_find(&eng->table, t, &dir);
+	}
+	return flow;
+}
+
+static int make_draft(struct xct_engine *eng, const struct xct_flow_create *req,
+		      xct_msec now, struct xct_flow *draft)
+{
+	struct xct_tuple *orig = &draft->tuple[XCT_DIR_ORIG];
+	struct xct_tuple *reply = &draft->tuple[XCT_DIR_REPLY];
+	struct xct_tuple leaving;
+	int err;
+
+	memset(draft, 0, sizeof(*draft));
+	err = take_original(&req->tuple[XCT_DIR_ORIG], orig);
+	if (!err)
+		err = take_reply(req, orig, reply);
+	if (!err)
+		err = xct_flow_change_check(&req->change, orig->proto);
+	if (err)
+		return err;
+	if (!(req->change.fields & XCT_CHANGE_TIMEOUT) ||
+	    !xct_tuple_invert(reply, &leaving))
+		return -EINVAL;
+	if (is_taken(eng, orig, now))
+		return -EEXIST;
+	err = translate(eng, req, orig->zone, &leaving);
+	if (!err)
+		err = find_halves(orig, &leaving, &draft->status);
+	if (err)
+		return err;
+	(void)xct_tuple_invert(&leaving, reply); /* it came from such a one */
+	if (is_taken(eng, reply, now))
+		return -EEXIST;
+	draft->status |= XCT_STATUS_CONFIRMED;
+	draft->created_at = now;
+	change_flow(draft, &req->change, now);
+	return 0;
+}
+
+int xct_engine_create(struct xct_engine *eng, const struct xct_flow_create *req,
+		      xct_msec now)
+{
+	struct xct_flow draft;
+	int err;
+
+	err = make_draft(eng, req, now, &draft);
+	if (err)
+		return err;
+	return xct_flow_enter(eng, &draft) ? 0 : -ENOMEM;
+}
