@@ -199,6 +199,12 @@ size_t xct_region_size(uint32_t max_flows)
 	       (size_t)max_flows * sizeof(struct xct_flow);
 }
 
+int xct_region_copy(void *to, uint32_t to_max, const void *from,
+		    uint32_t from_max)
+{
+	return xct_table_copy(to, to_max, from, from_max);
+}
+
 /* The engine itself stands before its indexes, which start aligned. */
 static size_t engine_room(void)
 {
@@ -220,8 +226,7 @@ static bool adopt(void *ctx, struct xct_flow *flow)
 {
 	struct adoption *a = ctx;
 
-	if (flow->expires_at <= a->now ||
-	    !(flow->status & XCT_STATUS_CONFIRMED)) {
+	if (flow->expires_at <= a->now) {
 		a->report->expired++;
 		return false;
 	}

@@ -94,6 +94,12 @@ struct xct_engine; /* opaque */
 size_t xct_region_size(uint32_t max_flows);
 size_t xct_engine_work_size(uint32_t max_flows);
 
+/* Copy the flows of a used region into a blank one of another size. Returns
+ * how many did not fit, or -EINVAL: @from is of another version. Only before
+ * either is attached. */
+int xct_region_copy(void *to, uint32_t to_max, const void *from,
+		    uint32_t from_max);
+
 /* What was found in the region. */
 struct xct_attach_report {
 	uint32_t adopted; /* flows taken over */

@@ -145,6 +145,14 @@ enum tracked {
 	TRACKED_NOTHING /* no flow (any more): as if none had been found */
 };
 
+static void set_flow_class(struct xct_visit *v)
+{
+	bool is_new = v->dir == XCT_DIR_ORIG &&
+		      !(v->flow->status & XCT_STATUS_SEEN_REPLY);
+
+	xct_visit_set_class(v, is_new ? XCT_CLASS_NEW : XCT_CLASS_ESTABLISHED);
+}
+
 /*
  * Let the tracker look at a packet of v->flow. Returns false if it is INVALID
  * and the verdict made.
@@ -161,6 +169,10 @@ static bool track(struct xct_visit *v, enum tracked *result)
 			return false;
 		}
 		xct_visit_set_class(v, XCT_CLASS_RELATED);
+		return true;
+	}
+	if (v->meta->is_repeat) {
+		set_flow_class(v);
 		return true;
 	}
 	init_ctx(v, v->dir, &ctx);
@@ -184,11 +196,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 	case XCT_L4_IGNORE:
 		break;
 	}
-	xct_visit_set_class(
-		v, v->dir == XCT_DIR_ORIG &&
-				   !(flow->status & XCT_STATUS_SEEN_REPLY)
-			   ? XCT_CLASS_NEW
-			   : XCT_CLASS_ESTABLISHED);
+	set_flow_class(v);
 	if (v->dir == XCT_DIR_REPLY)
 		flow->status |= XCT_STATUS_SEEN_REPLY;
 	xct_wheel_update(&v->eng->wheel, flow);
