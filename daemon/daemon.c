@@ -29,6 +29,7 @@
 #include "daemon/reload.h"
 #include "daemon/report.h"
 #include "daemon/sd.h"
+#include "daemon/takeover.h"
 
 #define TICK_MS	    250
 #define TICK_BUDGET 4096  /* flows expired before the lock is given back */
@@ -198,6 +199,11 @@ static void addrs_ready(struct xct_poll *poll, uint32_t events)
 
 /* ------------------------------------------------- the control socket */
 
+/* Names of descriptors that outlive the process. */
+#define KEPT_MEMORY "xct-flows"
+#define KEPT_SOCKET "xct-socket"
+#define KEPT_QUEUE  "xct-queue-" /* and its number */
+
 static bool
 control_walk(void *ctx, uint32_t *cursor, const struct xct_flow_filter *filter,
 	     uint32_t max, bool is_delete,
@@ -254,6 +260,42 @@ static char *control_hooks(void *ctx)
 static bool control_reload(void *ctx, char **text)
 {
 	return xct_reload(ctx, text);
+}
+
+static void stop_workers(struct xct_daemon *d)
+{
+	while (d->n_workers > 0)
+		xct_worker_stop(d->workers[--d->n_workers], d->has_successor);
+}
+
+static void control_takeover(void *ctx,
+			     bool (*fn)(void *arg, const char *name, int fd),
+			     void *arg)
+{
+	struct xct_daemon *d = ctx;
+	char name[32];
+
+	if (!fn(arg, KEPT_MEMORY, d->memory.fd) ||
+	    !fn(arg, KEPT_SOCKET, d->listen_fd))
+		return;
+	for (unsigned int i = 0; i < d->n_workers; i++) {
+		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
+
+		snprintf(name, sizeof(name), KEPT_QUEUE "%u",
+			 xct_nfq_number(nfq));
+		if (!fn(arg, name, xct_nfq_fd(nfq)))
+			return;
+	}
+}
+
+static void control_leave(void *ctx)
+{
+	struct xct_daemon *d = ctx;
+
+	xct_log(LOG_INFO, "leaving: another xctd takes over");
+	d->has_successor = true;
+	stop_workers(d);
+	d->is_over = true;
 }
 
 /* ------------------------------------------------------- the main loop */
@@ -461,9 +503,6 @@ static void make_directory(const char *path)
 		(void)mkdir(dir, 0755);
 }
 
-#define KEPT_MEMORY "xct-flows"
-#define KEPT_QUEUE  "xct-queue-"
-
 /* One of the descriptors that systemd hands over. */
 static void take_fd(void *ctx, const char *name, int fd)
 {
@@ -489,8 +528,17 @@ static void take_fd(void *ctx, const char *name, int fd)
 
 static enum xct_exit start_kept(struct xct_daemon *d)
 {
-	int ret = xct_sd_take_fds(take_fd, &d->kept);
+	int ret;
 
+	if (d->options.is_takeover) {
+		d->predecessor = xct_takeover_begin(d->options.socket_path,
+						    take_fd, &d->kept);
+		if (d->predecessor < 0)
+			return failed("take over from the xctd that runs",
+				      -d->predecessor);
+		return XCT_EXIT_OK;
+	}
+	ret = xct_sd_take_fds(take_fd, &d->kept);
 	if (ret < 0)
 		return failed("take over what systemd has kept", -ret);
 	return XCT_EXIT_OK;
@@ -502,8 +550,10 @@ static enum xct_exit start_socket(struct xct_daemon *d)
 
 	d->listen_fd = d->kept.listen_fd;
 	d->kept.listen_fd = -1;
-	if (d->listen_fd >= 0)
+	if (d->listen_fd >= 0) {
+		d->owns_socket = d->options.is_takeover;
 		return XCT_EXIT_OK;
+	}
 	make_directory(path);
 	d->listen_fd =
 		xct_control_listen(path, d->config->settings.control_group);
@@ -605,6 +655,21 @@ static int get_memory(struct xct_daemon *d, uint32_t max_flows)
 	ret = resize_memory(d, &old, max_flows);
 	xct_memory_free(&old);
 	return ret;
+}
+
+/* The last moment at which a takeover can fail harmlessly: from here on the
+ * predecessor touches nothing. */
+static enum xct_exit finish_takeover(struct xct_daemon *d)
+{
+	int ret;
+
+	if (d->predecessor < 0)
+		return XCT_EXIT_OK;
+	ret = xct_takeover_finish(d->predecessor);
+	d->predecessor = -1;
+	if (ret < 0)
+		return failed("have the xctd that runs leave", -ret);
+	return XCT_EXIT_OK;
 }
 
 static enum xct_exit start_engine(struct xct_daemon *d)
@@ -799,6 +864,8 @@ static enum xct_exit start_control(struct xct_daemon *d)
 		.status = control_status,
 		.hooks = control_hooks,
 		.reload = control_reload,
+		.takeover = control_takeover,
+		.leave = control_leave,
 		.ctx = d,
 	};
 
@@ -853,16 +920,17 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			       const struct xct_options *options)
 {
 	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
-		start_config,  probe_capabilities, start_loop,	 start_kept,
-		start_socket,  start_engine,	   start_netdev, start_workers,
-		start_control, start_hooks,
+		start_config,	 probe_capabilities, start_loop,
+		start_kept,	 start_socket,	     start_netdev,
+		finish_takeover, start_engine,	     start_workers,
+		start_control,	 start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
 
 	d->options = *options;
 	pthread_mutex_init(&d->lock, NULL);
 	d->memory.fd = d->epoll_fd = d->listen_fd = -1;
-	d->kept.memory_fd = d->kept.listen_fd = -1;
+	d->kept.memory_fd = d->kept.listen_fd = d->predecessor = -1;
 	d->signals.fd = d->timer.fd = d->failed.fd = -1;
 	d->raw.fd4 = d->raw.fd6 = -1;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
@@ -887,7 +955,8 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	xct_sd_stopping();
 	/* With a successor in sight the hooks stay, and what they queue waits
 	 * for it. */
-	if (d->hooks && !d->options.is_kept &&
+	d->has_successor |= d->options.is_kept;
+	if (d->hooks && !d->has_successor &&
 	    d->config->settings.hooks == XCT_HOOKS_AUTO &&
 	    xct_hooks_remove(d->hooks, &error) != 0) {
 		xct_log(LOG_ERR, "cannot remove the hooks: %s",
@@ -896,8 +965,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	}
 	free(error);
 	xct_hooks_free(d->hooks);
-	for (unsigned int i = 0; i < d->n_workers; i++)
-		xct_worker_stop(d->workers[i], d->options.is_kept);
+	stop_workers(d);
 	if (d->events && d->netdev)
 		xct_events_log(d->events, &d->lock, host_ifname, d,
 			       xct_clock_now());
@@ -909,12 +977,14 @@ bool xct_daemon_stop(struct xct_daemon *d)
 		munmap(d->work, d->work_size);
 	xct_memory_free(&d->memory);
 	drop_kept(d);
+	close_fd(d->predecessor);
 	close_fd(d->signals.fd);
 	close_fd(d->timer.fd);
 	close_fd(d->failed.fd);
 	close_fd(d->epoll_fd);
 	close_fd(d->listen_fd);
-	if (d->owns_socket && unlink(d->options.socket_path) < 0)
+	if (d->owns_socket && !d->has_successor &&
+	    unlink(d->options.socket_path) < 0)
 		xct_log(LOG_WARNING, "cannot remove %s: %s",
 			d->options.socket_path, strerror(errno));
 	xct_config_free(d->config);

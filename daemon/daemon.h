@@ -30,9 +30,10 @@
 struct xct_options {
 	const char *config_path;
 	const char *socket_path;
-	int queue;    /* first queue; -1: as configured */
-	int workers;  /* 0: automatic; -1: as configured */
-	bool is_kept; /* systemd keeps flows and queues across a restart */
+	int queue;	  /* first queue; -1: as configured */
+	int workers;	  /* 0: automatic; -1: as configured */
+	bool is_kept;	  /* systemd keeps flows and queues across a restart */
+	bool is_takeover; /* from the xctd at socket_path */
 };
 
 /* An address that flows may have been masqueraded to, and that is gone. */
@@ -89,6 +90,8 @@ struct xct_daemon {
 	int epoll_fd;
 	int listen_fd;
 	bool owns_socket;     /* made here, so removed here */
+	bool has_successor;   /* leave hooks, queues and socket as they are */
+	int predecessor;      /* to be told to leave; -1: none */
 	bool is_over;	      /* leave the main loop */
 	enum xct_exit result; /* and exit with this */
 

@@ -13,7 +13,14 @@
 
 #define CONFIG_PATH "/etc/xct/rules.yaml"
 
-enum { OPT_CHECK = 256, OPT_QUEUE, OPT_WORKERS, OPT_KEEP, OPT_UNHOOK };
+enum {
+	OPT_CHECK = 256,
+	OPT_QUEUE,
+	OPT_WORKERS,
+	OPT_KEEP,
+	OPT_TAKEOVER,
+	OPT_UNHOOK
+};
 
 static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -22,6 +29,7 @@ static const struct option long_options[] = {
 	{ "queue", required_argument, NULL, OPT_QUEUE },
 	{ "workers", required_argument, NULL, OPT_WORKERS },
 	{ "keep", no_argument, NULL, OPT_KEEP },
+	{ "takeover", no_argument, NULL, OPT_TAKEOVER },
 	{ "unhook", no_argument, NULL, OPT_UNHOOK },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
@@ -49,6 +57,8 @@ static void print_usage(FILE *out)
 		"      --keep           leave flows, queues and hooks to a "
 		"successor when stopped\n"
 		"                       (systemd keeps them; it runs xctd so)\n"
+		"      --takeover       take flows and queues over from the "
+		"xctd that runs\n"
 		"      --unhook         only take hooks away that were left, "
 		"unless a successor\n"
 		"                       is on its way\n"
@@ -169,6 +179,9 @@ int main(int argc, char **argv)
 			break;
 		case OPT_KEEP:
 			options.is_kept = true;
+			break;
+		case OPT_TAKEOVER:
+			options.is_takeover = true;
 			break;
 		case OPT_UNHOOK:
 			is_unhook = true;
