@@ -20,8 +20,10 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -57,6 +59,12 @@ struct xct_config *xct_daemon_load(const struct xct_options *options,
 	return config;
 }
 
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd); /* none of them has anything unwritten */
+}
+
 /* ------------------------------------------- what the engine asks for */
 
 /* A NEW connection is judged by what interfaces are now, not by what they were
@@ -86,6 +94,15 @@ static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 	return xct_netdev_ifaddr(d->netdev, ifindex, family, dst, addr);
 }
 
+static bool host_is_local(void *ctx, uint8_t family,
+			  const struct xct_addr *addr)
+{
+	struct xct_daemon *d = ctx;
+
+	catch_up(d);
+	return xct_netdev_is_local(d->netdev, family, addr);
+}
+
 static void host_event(void *ctx, const struct xct_event *event)
 {
 	struct xct_daemon *d = ctx;
@@ -101,6 +118,7 @@ void xct_daemon_engine_config(struct xct_daemon *d,
 		.l4 = config->settings.l4,
 		.host = { .ifname = host_ifname,
 			  .ifaddr = host_ifaddr,
+			  .is_local = host_is_local,
 			  .event = host_event,
 			  .ctx = d },
 		.seed = d->seed,
@@ -295,6 +313,8 @@ static void control_leave(void *ctx)
 	xct_log(LOG_INFO, "leaving: another xctd takes over");
 	d->has_successor = true;
 	stop_workers(d);
+	close_fd(d->hooks_lock);
+	d->hooks_lock = -1;
 	d->is_over = true;
 }
 
@@ -455,12 +475,6 @@ enum xct_exit xct_daemon_run(struct xct_daemon *d)
 }
 
 /* ------------------------------------------------------------- starting */
-
-static void close_fd(int fd)
-{
-	if (fd >= 0)
-		(void)close(fd); /* none of them has anything unwritten */
-}
 
 static enum xct_exit failed(const char *what, int error)
 {
@@ -875,6 +889,34 @@ static enum xct_exit start_control(struct xct_daemon *d)
 	return XCT_EXIT_OK;
 }
 
+/*
+ * Two daemons would change, and at last remove, each other's hooks. An abstract
+ * socket's name is unique in a network namespace, as hooks are, and goes with
+ * the process.
+ */
+static enum xct_exit lock_hooks(struct xct_daemon *d)
+{
+	static const char name[] = "\0xctd-hooks";
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	socklen_t len =
+		offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1;
+
+	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
+		return XCT_EXIT_OK;
+	memcpy(addr.sun_path, name, sizeof(name) - 1);
+	d->hooks_lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (d->hooks_lock < 0)
+		return failed("make a socket", errno);
+	if (bind(d->hooks_lock, (const struct sockaddr *)&addr, len) == 0)
+		return XCT_EXIT_OK;
+	if (errno != EADDRINUSE)
+		return failed("lock the hooks", errno);
+	xct_log(LOG_ERR, "another xctd manages the hooks of this network "
+			 "namespace: stop it, or set \"hooks: manual\" in one "
+			 "of the two configurations");
+	return XCT_EXIT_RUNNING;
+}
+
 static enum xct_exit start_hooks(struct xct_daemon *d)
 {
 	enum xct_exit result;
@@ -920,16 +962,15 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			       const struct xct_options *options)
 {
 	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
-		start_config,	 probe_capabilities, start_loop,
-		start_kept,	 start_socket,	     start_netdev,
-		finish_takeover, start_engine,	     start_workers,
-		start_control,	 start_hooks,
+		start_config, probe_capabilities, start_loop,	   start_kept,
+		start_socket, start_netdev,	  finish_takeover, lock_hooks,
+		start_engine, start_workers,	  start_control,   start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
 
 	d->options = *options;
 	pthread_mutex_init(&d->lock, NULL);
-	d->memory.fd = d->epoll_fd = d->listen_fd = -1;
+	d->memory.fd = d->epoll_fd = d->listen_fd = d->hooks_lock = -1;
 	d->kept.memory_fd = d->kept.listen_fd = d->predecessor = -1;
 	d->signals.fd = d->timer.fd = d->failed.fd = -1;
 	d->raw.fd4 = d->raw.fd6 = -1;
@@ -978,6 +1019,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	xct_memory_free(&d->memory);
 	drop_kept(d);
 	close_fd(d->predecessor);
+	close_fd(d->hooks_lock);
 	close_fd(d->signals.fd);
 	close_fd(d->timer.fd);
 	close_fd(d->failed.fd);

@@ -87,6 +87,7 @@ struct xct_daemon {
 	unsigned int n_gone;
 	bool has_begun; /* a batch, since the netdev has caught up */
 
+	int hooks_lock; /* whoever holds it manages this namespace's hooks */
 	int epoll_fd;
 	int listen_fd;
 	bool owns_socket;     /* made here, so removed here */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* xctd: options, then the daemon, then its exit code. */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -75,7 +76,8 @@ static int parse_number(const char *option, const char *arg, int max)
 
 	errno = 0;
 	n = strtol(arg, &end, 10);
-	if (errno || end == arg || *end != '\0' || n < 0 || n > max) {
+	if (errno || !isdigit((unsigned char)*arg) || *end != '\0' || n < 0 ||
+	    n > max) {
 		fprintf(stderr,
 			"xctd: %s: \"%s\" is not a number from 0 to "
 			"%d\n",
@@ -83,6 +85,15 @@ static int parse_number(const char *option, const char *arg, int max)
 		return -1;
 	}
 	return (int)n;
+}
+
+/* What was printed is of use only if it arrived. */
+static enum xct_exit flush_output(void)
+{
+	if (fflush(stdout) == 0)
+		return XCT_EXIT_OK;
+	fprintf(stderr, "xctd: cannot write the output: %s\n", strerror(errno));
+	return XCT_EXIT_FAILED;
 }
 
 static enum xct_exit check(const struct xct_options *options)
@@ -97,7 +108,9 @@ static enum xct_exit check(const struct xct_options *options)
 		printf("%s: ok\n", options->config_path);
 	xct_messages_fini(&messages);
 	xct_config_free(config);
-	return is_ok ? XCT_EXIT_OK : XCT_EXIT_CONFIG;
+	if (!is_ok)
+		return XCT_EXIT_CONFIG;
+	return flush_output();
 }
 
 static enum xct_exit serve(const struct xct_options *options)
@@ -191,10 +204,10 @@ int main(int argc, char **argv)
 			break;
 		case 'V':
 			printf("xctd " XCT_VERSION "\n");
-			return XCT_EXIT_OK;
+			return flush_output();
 		case 'h':
 			print_usage(stdout);
-			return XCT_EXIT_OK;
+			return flush_output();
 		default:
 			print_usage(stderr);
 			return XCT_EXIT_USAGE;

@@ -350,6 +350,11 @@ static bool parse_packet(struct xct_nfq *nfq, const struct nlmsghdr *nlh,
 	packet->meta.hook = hdr->hook;
 	packet->meta.in_if = attr_be32(attr, NFQA_IFINDEX_INDEV);
 	packet->meta.out_if = attr_be32(attr, NFQA_IFINDEX_OUTDEV);
+	/* Bridged, and shown to the IP hooks by br_netfilter: it came in by the
+	 * bridge that it goes out by. */
+	if (packet->meta.hook == XCT_HOOK_POSTROUTING && !packet->meta.in_if &&
+	    attr[NFQA_IFINDEX_PHYSOUTDEV])
+		packet->meta.in_if = packet->meta.out_if;
 	packet->meta.csum_partial = info & NFQA_SKB_CSUMNOTREADY;
 	packet->meta.is_gso = info & NFQA_SKB_GSO;
 	packet->meta.csum_unverified = info & NFQA_SKB_CSUM_NOTVERIFIED;

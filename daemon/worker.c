@@ -48,13 +48,6 @@ struct xct_worker {
 	struct xct_result results[XCT_NFQ_BATCH];
 };
 
-/* May the engine see it? Manually made hooks can be where it knows nothing. */
-static bool is_known_hook(uint8_t hook)
-{
-	return hook == XCT_HOOK_PREROUTING || hook == XCT_HOOK_INPUT ||
-	       hook == XCT_HOOK_OUTPUT || hook == XCT_HOOK_POSTROUTING;
-}
-
 /*
  * What tells a packet from the others that are on their way: the first bytes,
  * which hold the headers, and where it is. Not secret and not safe against
@@ -114,8 +107,7 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 	*w->env->has_begun = true;
 	for (unsigned int i = 0; i < n; i++) {
 		w->results[i].reply_len = 0;
-		if (w->packets[i].data &&
-		    is_known_hook(w->packets[i].meta.hook))
+		if (w->packets[i].data)
 			run_engine(w, &w->packets[i], &w->results[i], now);
 	}
 	pthread_mutex_unlock(w->env->lock);

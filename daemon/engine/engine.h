@@ -52,6 +52,9 @@ struct xct_host_ops {
 	 * primary address if @dst is NULL (redirect). False: it has none. */
 	bool (*ifaddr)(void *ctx, uint32_t ifindex, uint8_t family,
 		       const struct xct_addr *dst, struct xct_addr *addr);
+	/* Is @addr an address of this host? */
+	bool (*is_local)(void *ctx, uint8_t family,
+			 const struct xct_addr *addr);
 	void (*event)(void *ctx, const struct xct_event *event);
 	void *ctx;
 };

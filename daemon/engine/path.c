@@ -318,10 +318,10 @@ static bool translate(struct xct_visit *v, unsigned int halves)
 static void early_unknown(struct xct_visit *v)
 {
 	static const struct xct_nat_range any = { .port_first = 0 };
-	struct xct_engine *eng = v->eng;
 	const struct xct_rule *rule = NULL;
 	struct xct_tuple leaving = v->tuple;
 	struct xct_flow draft;
+	struct xct_nat nat;
 
 	if (!v->is_error && !xct_policy_destination(v, &rule, &leaving))
 		return;
@@ -336,8 +336,9 @@ static void early_unknown(struct xct_visit *v)
 	xct_policy_count(v, rule);
 	/* The reply tuple is reserved now; the late hook may change its
 	 * destination half. */
-	if (!xct_nat_source(&eng->table, &eng->random, &any, NULL, &leaving)) {
-		eng->stats.insert_failed++;
+	xct_flow_nat(v->eng, &draft, &nat);
+	if (!xct_nat_source(&nat, &any, &leaving)) {
+		v->eng->stats.insert_failed++;
 		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
 		return;
 	}
@@ -465,7 +466,7 @@ static bool late_on_behalf(struct xct_visit *v)
 {
 	enum tracked tracked = TRACKED;
 
-	if (v->meta->in_if || v->meta->hook != XCT_HOOK_POSTROUTING)
+	if (v->meta->hook != XCT_HOOK_POSTROUTING || !xct_visit_is_own(v))
 		return false;
 	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple, &v->dir);
 	if (!v->is_error) {
@@ -508,7 +509,7 @@ static void late_routed(struct xct_visit *v)
 			xct_flow_delete(v->eng, v->flow);
 			return;
 		}
-		v->flow->status |= XCT_STATUS_CONFIRMED;
+		xct_flow_confirm(v->eng, v->flow);
 	}
 	if (!xct_policy_filter_related(v))
 		return;
@@ -552,6 +553,12 @@ void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 	res->reply_len = 0;
 	eng->stats.packets++;
 
+	if (meta->hook != XCT_HOOK_PREROUTING && meta->hook != XCT_HOOK_INPUT &&
+	    meta->hook != XCT_HOOK_OUTPUT &&
+	    meta->hook != XCT_HOOK_POSTROUTING) {
+		xct_visit_drop(&v, XCT_REASON_HOOK);
+		return;
+	}
 	reason = xct_pkt_parse(&v.pkt, data, len, false);
 	if (reason == XCT_REASON_NONE)
 		reason = read_tuple(&v);

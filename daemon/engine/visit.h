@@ -21,6 +21,7 @@ struct xct_engine {
 	const struct xct_ruleset *rs;
 	struct xct_engine_stats stats;
 	uint32_t evict_cursor;
+	uint32_t n_unconfirmed; /* of the table's flows: nobody sees them yet */
 };
 
 /* One packet at one hook. */
@@ -44,6 +45,13 @@ static inline bool xct_visit_is_early(const struct xct_visit *v)
 	return v->meta->hook == XCT_HOOK_PREROUTING ||
 	       v->meta->hook == XCT_HOOK_OUTPUT;
 }
+
+/* Is @addr one of this host's? */
+bool xct_visit_is_local(const struct xct_visit *v, uint8_t family,
+			const struct xct_addr *addr);
+
+/* Does the packet come from this host? */
+bool xct_visit_is_own(const struct xct_visit *v);
 
 /* The verdict. Accepting also says what a later hook must know. */
 void xct_visit_accept(struct xct_visit *v, enum xct_stage stage);
@@ -95,6 +103,13 @@ void xct_policy_count(struct xct_visit *v, const struct xct_rule *rule);
 struct xct_flow *xct_flow_enter(struct xct_visit *v,
 				const struct xct_flow *draft);
 void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow);
+
+/* The late hook has accepted a flow that an early one has made. */
+void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow);
+
+/* What nat.c needs to choose a translation for @flow. */
+void xct_flow_nat(struct xct_engine *eng, const struct xct_flow *flow,
+		  struct xct_nat *nat);
 void xct_flow_expire(struct xct_engine *eng, struct xct_flow *flow);
 
 #endif
