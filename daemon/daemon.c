@@ -962,9 +962,10 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			       const struct xct_options *options)
 {
 	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
-		start_config, probe_capabilities, start_loop,	   start_kept,
-		start_socket, start_netdev,	  finish_takeover, lock_hooks,
-		start_engine, start_workers,	  start_control,   start_hooks,
+		start_config,	 probe_capabilities, start_loop,
+		start_kept,	 start_socket,	     start_netdev,
+		finish_takeover, start_engine,	     start_workers,
+		lock_hooks,	 start_control,	     start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
 
