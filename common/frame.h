@@ -32,12 +32,15 @@ enum xct_frame_type {
 	XCT_REQ_RELOAD,	  /* -> TEXT: messages, also of success [change] */
 	XCT_REQ_UPDATE,	  /* (u) -> FLOWS..., what was changed [change] */
 	XCT_REQ_CREATE,	  /* (c) -> END [change] */
+	XCT_REQ_TAKEOVER, /* -> FD... [change] */
+	XCT_REQ_LEAVE,	  /* -> END, then xctd exits [change] */
 
 	/* answers */
 	XCT_RSP_FLOWS = 64, /* an array of struct xct_flow_info */
 	XCT_RSP_JSON,	    /* one JSON object, UTF-8, no final NUL */
 	XCT_RSP_TEXT,	    /* UTF-8, no final NUL */
-	XCT_RSP_END,	    /* struct xct_frame_end */
+	XCT_RSP_FD,  /* a name, with a descriptor beside it (SCM_RIGHTS) */
+	XCT_RSP_END, /* struct xct_frame_end */
 };
 
 enum xct_end_status {

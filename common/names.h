@@ -83,6 +83,7 @@ enum xct_class {
 	X(NAT_NO_ADDR, "nat-no-addr", "interface has no address to use")       \
 	X(TRUNCATED, "truncated", "copy of the packet too short to rewrite")   \
 	X(FLOW_GONE, "flow-gone", "flow vanished between two hooks")           \
+	X(HOOK, "hook", "queued at a hook that is none of ours")               \
 	X(LATE_HOOK, "late-hook", "destination to translate, seen too late")
 
 enum xct_reason {

@@ -7,10 +7,12 @@
  * below has both.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/frame.h"
 #include "ctl/ctl.h"
@@ -347,6 +349,19 @@ static enum xct_exit load_entries(const struct xct_ctl *ctl)
 			     &(struct xct_ctl){ .socket = ctl->socket });
 }
 
+/* A descriptor that is closed would be the next one opened: the socket would
+ * be standard output. What is written here instead fails. */
+static void hold_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd); /* it was opened for nothing */
+}
+
 int main(int argc, char **argv)
 {
 	struct xct_ctl ctl = { .socket = getenv("XCT_SOCKET") };
@@ -355,6 +370,7 @@ int main(int argc, char **argv)
 
 	if (!ctl.socket || !*ctl.socket)
 		ctl.socket = XCT_SOCKET_PATH;
+	hold_standard_fds();
 	/* A closed pipe is seen as EPIPE, so that "delete | head" goes on. */
 	(void)signal(SIGPIPE, SIG_IGN);
 

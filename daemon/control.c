@@ -293,6 +293,33 @@ static void walk(struct client *c, const struct xct_frame *frame,
 		end_entry(c, ret);
 }
 
+/* At once, and not through the buffer: a descriptor goes with its bytes. There
+ * is room: nothing else is on its way to a client that asks for this. */
+static bool send_fd(void *arg, const char *name, int fd)
+{
+	struct client *c = arg;
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(fd))] = { 0 };
+	uint8_t header[FRAME_SIZE];
+	char *text = strdupa(name); /* iovec has no const */
+	struct iovec iov[] = { { header, FRAME_SIZE }, { text, strlen(text) } };
+	struct msghdr msg = { .msg_iov = iov,
+			      .msg_iovlen = XCT_ARRAY_SIZE(iov),
+			      .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	put_header(header, XCT_RSP_FD, iov[1].iov_len);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	if (sendmsg(c->poll.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+	    (ssize_t)(iov[0].iov_len + iov[1].iov_len))
+		return true;
+	c->end.status = XCT_END_FAILED;
+	return false;
+}
+
 /* --------------------------------------------------------------- requests */
 
 /* What a request carries. */
@@ -315,7 +342,8 @@ static bool is_change(uint16_t type)
 {
 	return type == XCT_REQ_DELETE || type == XCT_REQ_FLUSH ||
 	       type == XCT_REQ_RELOAD || type == XCT_REQ_UPDATE ||
-	       type == XCT_REQ_CREATE;
+	       type == XCT_REQ_CREATE || type == XCT_REQ_TAKEOVER ||
+	       type == XCT_REQ_LEAVE;
 }
 
 static bool may_change(const struct client *c)
@@ -368,6 +396,14 @@ static void start(struct client *c, const struct xct_frame *frame,
 	case XCT_REQ_RELOAD:
 		reload(c);
 		break;
+	case XCT_REQ_TAKEOVER:
+		ops->takeover(ops->ctx, send_fd, c);
+		put_end(c);
+		break;
+	case XCT_REQ_LEAVE:
+		ops->leave(ops->ctx);
+		put_end(c);
+		break;
 	}
 }
 
@@ -393,7 +429,7 @@ static enum input look_at_input(const struct client *c, struct xct_frame *frame)
 		return INPUT_PARTIAL;
 	memcpy(frame, c->in, FRAME_SIZE);
 	if (frame->magic != XCT_FRAME_MAGIC || frame->flags != 0 ||
-	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_CREATE ||
+	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_LEAVE ||
 	    frame->len > XCT_REQUEST_MAX)
 		return INPUT_GARBAGE;
 	return c->in_len < FRAME_SIZE + frame->len ? INPUT_PARTIAL

@@ -34,6 +34,13 @@ struct xct_control_ops {
 	/* Load the configuration again; @text (caller frees) says how it went.
 	 * True if the new one is in force. */
 	bool (*reload)(void *ctx, char **text);
+	/* Name every descriptor that a successor needs (xct_takeover_begin());
+	 * they stay the daemon's. */
+	void (*takeover)(void *ctx,
+			 bool (*fn)(void *arg, const char *name, int fd),
+			 void *arg);
+	/* Touch none of them any more, and exit soon. */
+	void (*leave)(void *ctx);
 	void *ctx;
 };
 

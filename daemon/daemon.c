@@ -20,8 +20,10 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -29,6 +31,7 @@
 #include "daemon/reload.h"
 #include "daemon/report.h"
 #include "daemon/sd.h"
+#include "daemon/takeover.h"
 
 #define TICK_MS	    250
 #define TICK_BUDGET 4096  /* flows expired before the lock is given back */
@@ -54,6 +57,12 @@ struct xct_config *xct_daemon_load(const struct xct_options *options,
 	if (options->workers >= 0)
 		config->settings.workers = (uint16_t)options->workers;
 	return config;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd); /* none of them has anything unwritten */
 }
 
 /* ------------------------------------------- what the engine asks for */
@@ -85,6 +94,15 @@ static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 	return xct_netdev_ifaddr(d->netdev, ifindex, family, dst, addr);
 }
 
+static bool host_is_local(void *ctx, uint8_t family,
+			  const struct xct_addr *addr)
+{
+	struct xct_daemon *d = ctx;
+
+	catch_up(d);
+	return xct_netdev_is_local(d->netdev, family, addr);
+}
+
 static void host_event(void *ctx, const struct xct_event *event)
 {
 	struct xct_daemon *d = ctx;
@@ -100,6 +118,7 @@ void xct_daemon_engine_config(struct xct_daemon *d,
 		.l4 = config->settings.l4,
 		.host = { .ifname = host_ifname,
 			  .ifaddr = host_ifaddr,
+			  .is_local = host_is_local,
 			  .event = host_event,
 			  .ctx = d },
 		.seed = d->seed,
@@ -207,6 +226,11 @@ static void addrs_ready(struct xct_poll *poll, uint32_t events)
 
 /* ------------------------------------------------- the control socket */
 
+/* Names of descriptors that outlive the process. */
+#define KEPT_MEMORY "xct-flows"
+#define KEPT_SOCKET "xct-socket"
+#define KEPT_QUEUE  "xct-queue-" /* and its number */
+
 static bool
 control_walk(void *ctx, uint32_t *cursor, const struct xct_flow_filter *filter,
 	     uint32_t max, bool is_delete,
@@ -291,6 +315,44 @@ static char *control_hooks(void *ctx)
 static bool control_reload(void *ctx, char **text)
 {
 	return xct_reload(ctx, text);
+}
+
+static void stop_workers(struct xct_daemon *d)
+{
+	while (d->n_workers > 0)
+		xct_worker_stop(d->workers[--d->n_workers], d->has_successor);
+}
+
+static void control_takeover(void *ctx,
+			     bool (*fn)(void *arg, const char *name, int fd),
+			     void *arg)
+{
+	struct xct_daemon *d = ctx;
+	char name[32];
+
+	if (!fn(arg, KEPT_MEMORY, d->memory.fd) ||
+	    !fn(arg, KEPT_SOCKET, d->listen_fd))
+		return;
+	for (unsigned int i = 0; i < d->n_workers; i++) {
+		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
+
+		snprintf(name, sizeof(name), KEPT_QUEUE "%u",
+			 xct_nfq_number(nfq));
+		if (!fn(arg, name, xct_nfq_fd(nfq)))
+			return;
+	}
+}
+
+static void control_leave(void *ctx)
+{
+	struct xct_daemon *d = ctx;
+
+	xct_log(LOG_INFO, "leaving: another xctd takes over");
+	d->has_successor = true;
+	stop_workers(d);
+	close_fd(d->hooks_lock);
+	d->hooks_lock = -1;
+	d->is_over = true;
 }
 
 /* ------------------------------------------------------- the main loop */
@@ -492,16 +554,57 @@ static void make_directory(const char *path)
 		(void)mkdir(dir, 0755);
 }
 
+/* One of the descriptors that systemd hands over. */
+static void take_fd(void *ctx, const char *name, int fd)
+{
+	struct xct_kept *kept = ctx;
+	size_t prefix = strlen(KEPT_QUEUE);
+
+	if (strcmp(name, KEPT_MEMORY) == 0 && kept->memory_fd < 0) {
+		kept->memory_fd = fd;
+	} else if (strncmp(name, KEPT_QUEUE, prefix) == 0 &&
+		   kept->n_queues < XCT_QUEUES_MAX) {
+		kept->queue[kept->n_queues].number =
+			(uint16_t)strtoul(name + prefix, NULL, 10);
+		kept->queue[kept->n_queues++].fd = fd;
+	} else if (xct_sd_is_listening(fd) && kept->listen_fd < 0) {
+		kept->listen_fd = fd;
+	} else {
+		xct_log(LOG_WARNING,
+			"systemd handed over \"%s\", which is of no use here",
+			name);
+		close_fd(fd);
+	}
+}
+
+static enum xct_exit start_kept(struct xct_daemon *d)
+{
+	int ret;
+
+	if (d->options.is_takeover) {
+		d->predecessor = xct_takeover_begin(d->options.socket_path,
+						    take_fd, &d->kept);
+		if (d->predecessor < 0)
+			return failed("take over from the xctd that runs",
+				      -d->predecessor);
+		return XCT_EXIT_OK;
+	}
+	ret = xct_sd_take_fds(take_fd, &d->kept);
+	if (ret < 0)
+		return failed("take over what systemd has kept", -ret);
+	return XCT_EXIT_OK;
+}
+
 static enum xct_exit start_socket(struct xct_daemon *d)
 {
 	const char *path = d->options.socket_path;
 
-	d->listen_fd = xct_sd_listen_fd();
-	if (d->listen_fd >= 0)
+	d->listen_fd = d->kept.listen_fd;
+	d->kept.listen_fd = -1;
+	if (d->listen_fd >= 0) {
+		d->owns_socket = d->options.is_takeover;
 		return XCT_EXIT_OK;
-	if (d->listen_fd != -ENOENT)
-		return failed("use the socket that systemd opened",
-			      -d->listen_fd);
+	}
 	make_directory(path);
 	d->listen_fd =
 		xct_control_listen(path, d->config->settings.control_group);
@@ -546,24 +649,85 @@ static enum xct_exit start_loop(struct xct_daemon *d)
 	return XCT_EXIT_OK;
 }
 
-/* Huge pages are a matter of speed only: they may be refused. */
-static void *map_memory(int fd, size_t size)
+static void *map_work(size_t size)
 {
-	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    flags | MAP_NORESERVE, fd, 0);
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;
+	/* Huge pages are a matter of speed only: they may be refused. */
 	(void)madvise(memory, size, MADV_HUGEPAGE);
 	return memory;
+}
+
+/* The flows of @old go into new memory of the configured size. */
+static int resize_memory(struct xct_daemon *d, struct xct_memory *old,
+			 uint32_t max_flows)
+{
+	int ret = xct_memory_new(&d->memory, max_flows);
+
+	if (ret < 0)
+		return ret;
+	ret = xct_region_copy(d->memory.region, max_flows, old->region,
+			      old->max_flows);
+	if (ret < 0)
+		xct_log(LOG_WARNING, "the flows of an earlier xctd are of "
+				     "another version: starting without");
+	else if (ret > 0)
+		xct_log(LOG_WARNING,
+			"table-size is %u now: %d of the flows do not fit",
+			max_flows, ret);
+	memcpy(d->memory.pending, old->pending,
+	       XCT_QUEUES_MAX * sizeof(*old->pending));
+	return 0;
+}
+
+/* Memory for the flows: that of a predecessor if there is one. */
+static int get_memory(struct xct_daemon *d, uint32_t max_flows)
+{
+	struct xct_memory old = { .fd = -1 };
+	int ret;
+
+	if (d->kept.memory_fd < 0)
+		return xct_memory_new(&d->memory, max_flows);
+	ret = xct_memory_adopt(&old, d->kept.memory_fd);
+	d->kept.memory_fd = -1;
+	if (ret < 0) {
+		xct_log(LOG_WARNING, "the flows of an earlier xctd cannot be "
+				     "taken over, they are of another version "
+				     "or damaged: starting without");
+		return xct_memory_new(&d->memory, max_flows);
+	}
+	if (old.max_flows == max_flows) {
+		d->memory = old;
+		return 0;
+	}
+	ret = resize_memory(d, &old, max_flows);
+	xct_memory_free(&old);
+	return ret;
+}
+
+/* The last moment at which a takeover can fail harmlessly: from here on the
+ * predecessor touches nothing. */
+static enum xct_exit finish_takeover(struct xct_daemon *d)
+{
+	int ret;
+
+	if (d->predecessor < 0)
+		return XCT_EXIT_OK;
+	ret = xct_takeover_finish(d->predecessor);
+	d->predecessor = -1;
+	if (ret < 0)
+		return failed("have the xctd that runs leave", -ret);
+	return XCT_EXIT_OK;
 }
 
 static enum xct_exit start_engine(struct xct_daemon *d)
 {
 	uint32_t max_flows = d->config->settings.table_size;
-	struct xct_attach_report report;
 	struct xct_engine_config cfg;
+	xct_msec begin = xct_clock_now();
 	int ret;
 
 	if (getrandom(&d->seed, sizeof(d->seed), 0) != sizeof(d->seed))
@@ -571,22 +735,37 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	d->events = xct_events_new();
 	if (!d->events)
 		return failed("allocate memory for events", ENOMEM);
-	d->region_size = xct_region_size(max_flows);
+	ret = get_memory(d, max_flows);
+	if (ret < 0)
+		return failed("get memory for the flows", -ret);
 	d->work_size = xct_engine_work_size(max_flows);
-	d->region_fd = memfd_create("xct-flows", MFD_CLOEXEC);
-	if (d->region_fd < 0 ||
-	    ftruncate(d->region_fd, (off_t)d->region_size) < 0)
-		return failed("make a memory file for flows", errno);
-	d->region = map_memory(d->region_fd, d->region_size);
-	d->work = map_memory(-1, d->work_size);
-	if (!d->region || !d->work)
+	d->work = map_work(d->work_size);
+	if (!d->work)
 		return failed("map the memory for flows", errno);
 
 	xct_daemon_engine_config(d, d->config, &cfg);
-	ret = xct_engine_attach(&d->engine, d->region, d->work, max_flows, &cfg,
-				xct_clock_now(), &report);
+	ret = xct_engine_attach(&d->engine, d->memory.region, d->work,
+				max_flows, &cfg, begin, &d->adopted);
+	if (ret == -EINVAL) {
+		xct_log(LOG_WARNING, "the flows of an earlier xctd are of "
+				     "another version: starting without");
+		xct_memory_free(&d->memory);
+		ret = xct_memory_new(&d->memory, max_flows);
+		if (ret == 0)
+			ret = xct_engine_attach(&d->engine, d->memory.region,
+						d->work, max_flows, &cfg, begin,
+						&d->adopted);
+	}
 	if (ret < 0)
 		return failed("start the engine", -ret);
+	d->adopt_ms = xct_clock_now() - begin;
+	if (!d->adopted.was_new)
+		xct_log(LOG_INFO,
+			"%u flows adopted in %u ms (%u were over, %u torn)",
+			d->adopted.adopted, (unsigned int)d->adopt_ms,
+			d->adopted.expired, d->adopted.torn);
+	if (d->options.is_kept)
+		xct_sd_keep(KEPT_MEMORY, d->memory.fd);
 	xct_engine_set_ruleset(d->engine, &d->config->ruleset);
 	return XCT_EXIT_OK;
 }
@@ -624,6 +803,66 @@ static unsigned int choose_workers(const struct xct_settings *settings)
 	return n < room ? n : room;
 }
 
+/* The predecessor's socket of queue @number, or -1. */
+static int take_queue_fd(struct xct_kept *kept, uint16_t number)
+{
+	int fd;
+
+	for (unsigned int i = 0; i < kept->n_queues; i++) {
+		if (kept->queue[i].number != number)
+			continue;
+		fd = kept->queue[i].fd;
+		kept->queue[i] = kept->queue[--kept->n_queues];
+		return fd;
+	}
+	return -1;
+}
+
+/* Open a queue, going on where a predecessor has left it. */
+static int open_queue(struct xct_daemon *d, struct xct_nfq **nfq,
+		      uint16_t number)
+{
+	const struct xct_settings *settings = &d->config->settings;
+	int fd = take_queue_fd(&d->kept, number), ret;
+	char name[32];
+
+	snprintf(name, sizeof(name), KEPT_QUEUE "%u", number);
+	if (fd >= 0) {
+		ret = xct_nfq_adopt(nfq, fd, number, settings->queue_length,
+				    settings->fail_open);
+		if (ret == 0)
+			return 0;
+		xct_log(LOG_WARNING,
+			"queue %u: its kept socket is of no use (%s)", number,
+			strerror(-ret));
+		/* While systemd has it nobody else can bind the queue. */
+		xct_sd_forget(name);
+	}
+	ret = xct_nfq_open(nfq, number, settings->queue_length,
+			   settings->fail_open);
+	if (ret == 0 && d->options.is_kept)
+		xct_sd_keep(name, xct_nfq_fd(*nfq));
+	return ret;
+}
+
+/* Queues that are not used any more: what waits in them is dropped. */
+static void drop_kept(struct xct_daemon *d)
+{
+	struct xct_kept *kept = &d->kept;
+	char name[32];
+
+	while (kept->n_queues > 0) {
+		kept->n_queues--;
+		snprintf(name, sizeof(name), KEPT_QUEUE "%u",
+			 kept->queue[kept->n_queues].number);
+		xct_sd_forget(name);
+		close_fd(kept->queue[kept->n_queues].fd);
+	}
+	close_fd(kept->memory_fd);
+	close_fd(kept->listen_fd);
+	kept->memory_fd = kept->listen_fd = -1;
+}
+
 static enum xct_exit start_workers(struct xct_daemon *d)
 {
 	const struct xct_settings *settings = &d->config->settings;
@@ -647,8 +886,7 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 	while (bound < n) {
 		uint16_t number = (uint16_t)(settings->queue_first + bound);
 
-		ret = xct_nfq_open(&nfqs[bound], number, settings->queue_length,
-				   settings->fail_open);
+		ret = open_queue(d, &nfqs[bound], number);
 		if (ret < 0) {
 			while (bound > 0)
 				xct_nfq_close(nfqs[--bound]);
@@ -659,12 +897,13 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 	for (unsigned int i = 0; i < n; i++) {
 		if (ret == 0)
 			ret = xct_worker_start(&d->workers[i], nfqs[i],
-					       &d->env);
+					       &d->memory.pending[i], &d->env);
 		else
 			xct_nfq_close(nfqs[i]);
 		if (ret == 0)
 			d->n_workers++;
 	}
+	drop_kept(d);
 	return ret < 0 ? failed("start the workers", -ret) : XCT_EXIT_OK;
 }
 
@@ -680,6 +919,8 @@ static enum xct_exit start_control(struct xct_daemon *d)
 		.status = control_status,
 		.hooks = control_hooks,
 		.reload = control_reload,
+		.takeover = control_takeover,
+		.leave = control_leave,
 		.ctx = d,
 	};
 
@@ -687,6 +928,34 @@ static enum xct_exit start_control(struct xct_daemon *d)
 	if (!d->control)
 		return failed("serve the control socket", ENOMEM);
 	return XCT_EXIT_OK;
+}
+
+/*
+ * Two daemons would change, and at last remove, each other's hooks. An abstract
+ * socket's name is unique in a network namespace, as hooks are, and goes with
+ * the process.
+ */
+static enum xct_exit lock_hooks(struct xct_daemon *d)
+{
+	static const char name[] = "\0xctd-hooks";
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	socklen_t len =
+		offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1;
+
+	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
+		return XCT_EXIT_OK;
+	memcpy(addr.sun_path, name, sizeof(name) - 1);
+	d->hooks_lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (d->hooks_lock < 0)
+		return failed("make a socket", errno);
+	if (bind(d->hooks_lock, (const struct sockaddr *)&addr, len) == 0)
+		return XCT_EXIT_OK;
+	if (errno != EADDRINUSE)
+		return failed("lock the hooks", errno);
+	xct_log(LOG_ERR, "another xctd manages the hooks of this network "
+			 "namespace: stop it, or set \"hooks: manual\" in one "
+			 "of the two configurations");
+	return XCT_EXIT_RUNNING;
 }
 
 static enum xct_exit start_hooks(struct xct_daemon *d)
@@ -734,15 +1003,17 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			       const struct xct_options *options)
 {
 	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
-		start_config,  probe_capabilities, start_loop,
-		start_socket,  start_engine,	   start_netdev,
-		start_workers, start_control,	   start_hooks,
+		start_config,	 probe_capabilities, start_loop,
+		start_kept,	 start_socket,	     start_netdev,
+		finish_takeover, start_engine,	     start_workers,
+		lock_hooks,	 start_control,	     start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
 
 	d->options = *options;
 	pthread_mutex_init(&d->lock, NULL);
-	d->region_fd = d->epoll_fd = d->listen_fd = -1;
+	d->memory.fd = d->epoll_fd = d->listen_fd = d->hooks_lock = -1;
+	d->kept.memory_fd = d->kept.listen_fd = d->predecessor = -1;
 	d->signals.fd = d->timer.fd = d->failed.fd = -1;
 	d->raw.fd4 = d->raw.fd6 = -1;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
@@ -759,19 +1030,17 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 
 /* ------------------------------------------------------------- stopping */
 
-static void close_fd(int fd)
-{
-	if (fd >= 0)
-		(void)close(fd); /* none of them has anything unwritten */
-}
-
 bool xct_daemon_stop(struct xct_daemon *d)
 {
 	bool is_clean = true;
 	char *error = NULL;
 
 	xct_sd_stopping();
-	if (d->hooks && d->config->settings.hooks == XCT_HOOKS_AUTO &&
+	/* With a successor in sight the hooks stay, and what they queue waits
+	 * for it. */
+	d->has_successor |= d->options.is_kept;
+	if (d->hooks && !d->has_successor &&
+	    d->config->settings.hooks == XCT_HOOKS_AUTO &&
 	    xct_hooks_remove(d->hooks, &error) != 0) {
 		xct_log(LOG_ERR, "cannot remove the hooks: %s",
 			error ? error : "no memory");
@@ -779,8 +1048,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	}
 	free(error);
 	xct_hooks_free(d->hooks);
-	for (unsigned int i = 0; i < d->n_workers; i++)
-		xct_worker_stop(d->workers[i]);
+	stop_workers(d);
 	if (d->events && d->netdev)
 		xct_events_log(d->events, &d->lock, host_ifname, d,
 			       xct_clock_now());
@@ -788,17 +1056,19 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	xct_rawsend_close(&d->raw);
 	xct_netdev_free(d->netdev);
 	xct_events_free(d->events);
-	if (d->region)
-		munmap(d->region, d->region_size);
 	if (d->work)
 		munmap(d->work, d->work_size);
-	close_fd(d->region_fd);
+	xct_memory_free(&d->memory);
+	drop_kept(d);
+	close_fd(d->predecessor);
+	close_fd(d->hooks_lock);
 	close_fd(d->signals.fd);
 	close_fd(d->timer.fd);
 	close_fd(d->failed.fd);
 	close_fd(d->epoll_fd);
 	close_fd(d->listen_fd);
-	if (d->owns_socket && unlink(d->options.socket_path) < 0)
+	if (d->owns_socket && !d->has_successor &&
+	    unlink(d->options.socket_path) < 0)
 		xct_log(LOG_WARNING, "cannot remove %s: %s",
 			d->options.socket_path, strerror(errno));
 	xct_config_free(d->config);

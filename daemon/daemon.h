@@ -22,6 +22,7 @@
 #include "daemon/events.h"
 #include "daemon/hooks.h"
 #include "daemon/loop.h"
+#include "daemon/memory.h"
 #include "daemon/netdev.h"
 #include "daemon/probe.h"
 #include "daemon/worker.h"
@@ -29,8 +30,10 @@
 struct xct_options {
 	const char *config_path;
 	const char *socket_path;
-	int queue;   /* first queue; -1: as configured */
-	int workers; /* 0: automatic; -1: as configured */
+	int queue;	  /* first queue; -1: as configured */
+	int workers;	  /* 0: automatic; -1: as configured */
+	bool is_kept;	  /* systemd keeps flows and queues across a restart */
+	bool is_takeover; /* from the xctd at socket_path */
 };
 
 /* An address that flows may have been masqueraded to, and that is gone. */
@@ -41,6 +44,17 @@ struct xct_gone {
 };
 
 #define XCT_GONE_MAX 64
+
+/* Descriptors that outlived a predecessor; -1: none. */
+struct xct_kept {
+	int listen_fd;
+	int memory_fd;
+	struct {
+		uint16_t number;
+		int fd;
+	} queue[XCT_QUEUES_MAX];
+	unsigned int n_queues;
+};
 
 struct xct_daemon {
 	struct xct_options options;
@@ -53,11 +67,12 @@ struct xct_daemon {
 	xct_msec started_ms;
 
 	struct xct_engine *engine;
-	void *region; /* flows; a memfd */
-	void *work;   /* the engine's working memory */
-	size_t region_size;
+	struct xct_memory memory; /* flows, and packets in work */
+	void *work;		  /* the engine's working memory */
 	size_t work_size;
-	int region_fd;
+	struct xct_kept kept; /* of a predecessor, until taken into use */
+	struct xct_attach_report adopted;
+	xct_msec adopt_ms; /* how long adopting took */
 
 	struct xct_netdev *netdev;
 	struct xct_hooks *hooks;
@@ -72,9 +87,12 @@ struct xct_daemon {
 	unsigned int n_gone;
 	bool has_begun; /* a batch, since the netdev has caught up */
 
+	int hooks_lock; /* whoever holds it manages this namespace's hooks */
 	int epoll_fd;
 	int listen_fd;
 	bool owns_socket;     /* made here, so removed here */
+	bool has_successor;   /* leave hooks, queues and socket as they are */
+	int predecessor;      /* to be told to leave; -1: none */
 	bool is_over;	      /* leave the main loop */
 	enum xct_exit result; /* and exit with this */
 

@@ -779,6 +779,33 @@ static bool can_defrag(enum family f)
 
 /* -------------------------------------------------------------- removing */
 
+/* Delete the chains, which are empty and not jumped to by us. Somebody else's
+ * rule may still name one: that must not keep the rest. */
+static int remove_chains(enum family f, const struct survey *survey,
+			 char **error)
+{
+	char text[128];
+	int rc = 0;
+
+	for (size_t i = 0; i < N_CHAINS; i++) {
+		char *why = NULL;
+		int err;
+
+		if (!survey->chains[i])
+			continue;
+		snprintf(text, sizeof(text), "*%s\n-X %s\nCOMMIT\n",
+			 table_names[chains[i].table], chains[i].name);
+		err = restore(f, text, &why);
+		if (err && !rc) {
+			rc = err;
+			*error = why;
+			why = NULL;
+		}
+		free(why);
+	}
+	return rc;
+}
+
 static int remove_family(enum family f, char **error)
 {
 	struct survey survey;
@@ -803,14 +830,11 @@ static int remove_family(enum family f, char **error)
 		for (size_t i = 0; i < N_CHAINS; i++)
 			if (survey.chains[i] && (int)chains[i].table == t)
 				fprintf(out, "-F %s\n", chains[i].name);
-		for (size_t i = 0; i < N_CHAINS; i++)
-			if (survey.chains[i] && (int)chains[i].table == t)
-				fprintf(out, "-X %s\n", chains[i].name);
 		fprintf(out, "COMMIT\n");
 	}
 	rc = fclose(out) == 0 ? restore(f, text, error) : -ENOMEM;
 	free(text);
-	return rc;
+	return rc ? rc : remove_chains(f, &survey, error);
 }
 
 int xct_hooks_remove(struct xct_hooks *hooks, char **error)

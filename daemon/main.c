@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* xctd: options, then the daemon, then its exit code. */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -9,10 +10,18 @@
 #include "common/frame.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/sd.h"
 
 #define CONFIG_PATH "/etc/xct/rules.yaml"
 
-enum { OPT_CHECK = 256, OPT_QUEUE, OPT_WORKERS };
+enum {
+	OPT_CHECK = 256,
+	OPT_QUEUE,
+	OPT_WORKERS,
+	OPT_KEEP,
+	OPT_TAKEOVER,
+	OPT_UNHOOK
+};
 
 static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -20,6 +29,9 @@ static const struct option long_options[] = {
 	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "queue", required_argument, NULL, OPT_QUEUE },
 	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "keep", no_argument, NULL, OPT_KEEP },
+	{ "takeover", no_argument, NULL, OPT_TAKEOVER },
+	{ "unhook", no_argument, NULL, OPT_UNHOOK },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -43,6 +55,14 @@ static void print_usage(FILE *out)
 		"      --queue N        number of the first queue\n"
 		"      --workers N      number of queues, each with a thread "
 		"(0: one a processor)\n"
+		"      --keep           leave flows, queues and hooks to a "
+		"successor when stopped\n"
+		"                       (systemd keeps them; it runs xctd so)\n"
+		"      --takeover       take flows and queues over from the "
+		"xctd that runs\n"
+		"      --unhook         only take hooks away that were left, "
+		"unless a successor\n"
+		"                       is on its way\n"
 		"  -v, --verbose        log more\n"
 		"  -V, --version        print the version\n"
 		"  -h, --help           print this\n");
@@ -56,7 +76,8 @@ static int parse_number(const char *option, const char *arg, int max)
 
 	errno = 0;
 	n = strtol(arg, &end, 10);
-	if (errno || end == arg || *end != '\0' || n < 0 || n > max) {
+	if (errno || !isdigit((unsigned char)*arg) || *end != '\0' || n < 0 ||
+	    n > max) {
 		fprintf(stderr,
 			"xctd: %s: \"%s\" is not a number from 0 to "
 			"%d\n",
@@ -64,6 +85,15 @@ static int parse_number(const char *option, const char *arg, int max)
 		return -1;
 	}
 	return (int)n;
+}
+
+/* What was printed is of use only if it arrived. */
+static enum xct_exit flush_output(void)
+{
+	if (fflush(stdout) == 0)
+		return XCT_EXIT_OK;
+	fprintf(stderr, "xctd: cannot write the output: %s\n", strerror(errno));
+	return XCT_EXIT_FAILED;
 }
 
 static enum xct_exit check(const struct xct_options *options)
@@ -78,7 +108,9 @@ static enum xct_exit check(const struct xct_options *options)
 		printf("%s: ok\n", options->config_path);
 	xct_messages_fini(&messages);
 	xct_config_free(config);
-	return is_ok ? XCT_EXIT_OK : XCT_EXIT_CONFIG;
+	if (!is_ok)
+		return XCT_EXIT_CONFIG;
+	return flush_output();
 }
 
 static enum xct_exit serve(const struct xct_options *options)
@@ -94,6 +126,37 @@ static enum xct_exit serve(const struct xct_options *options)
 	return result;
 }
 
+/*
+ * After the service has ended. systemd restarts it, or is about to: hooks and
+ * queues wait for the next one, and nothing passes unfiltered. Else it was
+ * stopped, and the host shall be as if it had never run.
+ */
+static enum xct_exit unhook(const struct xct_options *options)
+{
+	struct xct_messages messages = { 0 };
+	struct xct_config *config;
+	struct xct_hooks *hooks;
+	bool is_manual;
+	char *error = NULL;
+	int err = 0;
+
+	if (!xct_sd_is_stopped())
+		return XCT_EXIT_OK;
+	config = xct_daemon_load(options, &messages);
+	is_manual = config && config->settings.hooks == XCT_HOOKS_MANUAL;
+	xct_messages_fini(&messages);
+	xct_config_free(config);
+	hooks = xct_hooks_new();
+	if (hooks && !is_manual)
+		err = xct_hooks_remove(hooks, &error);
+	if (!hooks || err)
+		xct_log(LOG_ERR, "cannot remove the hooks: %s",
+			error ? error : "no memory");
+	free(error);
+	xct_hooks_free(hooks);
+	return hooks && !err ? XCT_EXIT_OK : XCT_EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	struct xct_options options = { .config_path = CONFIG_PATH,
@@ -101,7 +164,7 @@ int main(int argc, char **argv)
 				       .queue = -1,
 				       .workers = -1 };
 	int opt, priority = LOG_INFO;
-	bool is_check = false;
+	bool is_check = false, is_unhook = false;
 
 	while ((opt = getopt_long(argc, argv, "c:s:vVh", long_options, NULL)) !=
 	       -1) {
@@ -127,15 +190,24 @@ int main(int argc, char **argv)
 			if (options.workers < 0)
 				return XCT_EXIT_USAGE;
 			break;
+		case OPT_KEEP:
+			options.is_kept = true;
+			break;
+		case OPT_TAKEOVER:
+			options.is_takeover = true;
+			break;
+		case OPT_UNHOOK:
+			is_unhook = true;
+			break;
 		case 'v':
 			priority = LOG_DEBUG;
 			break;
 		case 'V':
 			printf("xctd " XCT_VERSION "\n");
-			return XCT_EXIT_OK;
+			return flush_output();
 		case 'h':
 			print_usage(stdout);
-			return XCT_EXIT_OK;
+			return flush_output();
 		default:
 			print_usage(stderr);
 			return XCT_EXIT_USAGE;
@@ -148,5 +220,7 @@ int main(int argc, char **argv)
 		return XCT_EXIT_USAGE;
 	}
 	xct_log_init(priority);
+	if (is_unhook)
+		return unhook(&options);
 	return is_check ? check(&options) : serve(&options);
 }

@@ -553,6 +553,17 @@ bool xct_netdev_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 	return true;
 }
 
+bool xct_netdev_is_local(void *ctx, uint8_t family, const struct xct_addr *addr)
+{
+	const struct xct_netdev *nd = ctx;
+
+	for (size_t i = 0; i < nd->n; i++)
+		if (nd->addrs[i].family == family &&
+		    xct_addr_equal(&nd->addrs[i].local, addr))
+			return true;
+	return false;
+}
+
 /* ------------------------------------------------------------------ names */
 
 /* Read what the interface table's socket has; after an overrun, all again. */

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -160,18 +161,19 @@ static int open_socket(struct xct_nfq *nfq)
 	return 0;
 }
 
-int xct_nfq_open(struct xct_nfq **out, uint16_t number, uint32_t max_len,
-		 bool fail_open)
+/* Without a socket yet. NULL: no memory. */
+static struct xct_nfq *new_nfq(uint16_t number)
 {
 	struct xct_nfq *nfq = calloc(1, sizeof(*nfq));
-	int ret = -ENOMEM;
 
 	if (!nfq)
-		return -ENOMEM;
+		return NULL;
 	nfq->number = number;
 	nfq->bufs = malloc((size_t)XCT_NFQ_BATCH * BUF_SIZE);
-	if (!nfq->bufs)
-		goto err;
+	if (!nfq->bufs) {
+		free(nfq);
+		return NULL;
+	}
 	for (unsigned int i = 0; i < XCT_NFQ_BATCH; i++) {
 		nfq->rx_iov[i].iov_base = nfq->bufs + (size_t)i * BUF_SIZE;
 		/* Room to pad the last attribute when it is sent back. */
@@ -179,9 +181,94 @@ int xct_nfq_open(struct xct_nfq **out, uint16_t number, uint32_t max_len,
 		nfq->msgs[i].msg_hdr.msg_iov = &nfq->rx_iov[i];
 		nfq->msgs[i].msg_hdr.msg_iovlen = 1;
 	}
+	return nfq;
+}
+
+int xct_nfq_open(struct xct_nfq **out, uint16_t number, uint32_t max_len,
+		 bool fail_open)
+{
+	struct xct_nfq *nfq = new_nfq(number);
+	int ret;
+
+	if (!nfq)
+		return -ENOMEM;
 	ret = open_socket(nfq);
 	if (ret == 0)
 		ret = bind_queue(nfq, max_len, fail_open);
+	if (ret < 0) {
+		xct_nfq_close(nfq);
+		return ret;
+	}
+	*out = nfq;
+	return 0;
+}
+
+/* The id of the first packet that waits in the socket. */
+static bool peek_id(struct xct_nfq *nfq, uint32_t *id)
+{
+	struct nlattr *attr[NFQA_MAX + 1] = { 0 };
+	const struct nfqnl_msg_packet_hdr *hdr;
+	struct nlmsghdr *nlh = (void *)nfq->bufs;
+	ssize_t len;
+
+	len = recv(xct_nfq_fd(nfq), nfq->bufs, BUF_SIZE,
+		   MSG_PEEK | MSG_DONTWAIT);
+	if (len < (ssize_t)(MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg)))
+		return false;
+	if (nlh->nlmsg_len > (size_t)len)
+		nlh->nlmsg_len = (uint32_t)len;
+	if (nlh->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET))
+		return false;
+	(void)nfq_nlmsg_parse(nlh, attr); /* the id stands first */
+	if (!attr[NFQA_PACKET_HDR])
+		return false;
+	hdr = mnl_attr_get_payload(attr[NFQA_PACKET_HDR]);
+	*id = ntohl(hdr->packet_id);
+	return true;
+}
+
+/*
+ * Have every packet that was read but not answered offered again: those before
+ * the first that is still to be read, or all if there is none. The newest id
+ * is taken down first: what arrives in between is newer than both.
+ */
+static int repeat_unanswered(struct xct_nfq *nfq, uint32_t last_id)
+{
+	_Alignas(struct nlmsghdr) char buf[128];
+	struct nlmsghdr *nlh;
+	uint32_t first;
+
+	if (peek_id(nfq, &first))
+		last_id = first - 1;
+	nlh = nfq_nlmsg_put(buf, NFQNL_MSG_VERDICT_BATCH, nfq->number);
+	nfq_nlmsg_verdict_put(nlh, (int)last_id, NF_REPEAT);
+	return send_config(nfq, nlh); /* none to repeat: no harm */
+}
+
+int xct_nfq_adopt(struct xct_nfq **out, int fd, uint16_t number,
+		  uint32_t max_len, bool fail_open)
+{
+	struct xct_nfq *nfq = new_nfq(number);
+	struct xct_nfq_info info;
+	int ret = -ENOMEM;
+
+	if (!nfq) {
+		(void)close(fd); /* nothing to lose */
+		return -ENOMEM;
+	}
+	nfq->nl = mnl_socket_fdopen(fd);
+	if (!nfq->nl) {
+		ret = -errno;
+		(void)close(fd); /* as above */
+		goto err;
+	}
+	ret = -ESTALE;
+	if (!xct_nfq_info(number, &info) ||
+	    info.portid != mnl_socket_get_portid(nfq->nl))
+		goto err;
+	ret = xct_nfq_configure(nfq, max_len, fail_open);
+	if (ret == 0)
+		ret = repeat_unanswered(nfq, info.last_id);
 	if (ret < 0)
 		goto err;
 	*out = nfq;
@@ -263,6 +350,11 @@ static bool parse_packet(struct xct_nfq *nfq, const struct nlmsghdr *nlh,
 	packet->meta.hook = hdr->hook;
 	packet->meta.in_if = attr_be32(attr, NFQA_IFINDEX_INDEV);
 	packet->meta.out_if = attr_be32(attr, NFQA_IFINDEX_OUTDEV);
+	/* Bridged, and shown to the IP hooks by br_netfilter: it came in by the
+	 * bridge that it goes out by. */
+	if (packet->meta.hook == XCT_HOOK_POSTROUTING && !packet->meta.in_if &&
+	    attr[NFQA_IFINDEX_PHYSOUTDEV])
+		packet->meta.in_if = packet->meta.out_if;
 	packet->meta.csum_partial = info & NFQA_SKB_CSUMNOTREADY;
 	packet->meta.is_gso = info & NFQA_SKB_GSO;
 	packet->meta.csum_unverified = info & NFQA_SKB_CSUM_NOTVERIFIED;
@@ -405,9 +497,9 @@ bool xct_nfq_info(uint16_t number, struct xct_nfq_info *info)
 	while (!is_found &&
 	       fscanf(f,
 		      "%u %" SCNu32 " %" SCNu32 " %u %u %" SCNu64 " %" SCNu64
-		      "%*[^\n]",
+		      " %" SCNu32 "%*[^\n]",
 		      &queue, &info->portid, &info->waiting, &mode, &range,
-		      &info->dropped, &info->user_dropped) == 7)
+		      &info->dropped, &info->user_dropped, &info->last_id) == 8)
 		is_found = queue == number;
 	(void)fclose(f); /* only read */
 	return is_found;

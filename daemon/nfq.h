@@ -43,6 +43,7 @@ struct xct_nfq_counters {
 struct xct_nfq_info {
 	uint32_t portid;       /* of the owning socket, often its process id */
 	uint32_t waiting;      /* packets not answered yet */
+	uint32_t last_id;      /* of the newest packet */
 	uint64_t dropped;      /* the queue was full */
 	uint64_t user_dropped; /* the socket was full */
 };
@@ -54,6 +55,14 @@ struct xct_nfq_info {
  */
 int xct_nfq_open(struct xct_nfq **nfq, uint16_t number, uint32_t max_len,
 		 bool fail_open);
+
+/*
+ * Go on with the queue that the socket @fd, which is taken in any case, has
+ * bound: a predecessor's. What that one has read but not answered is offered
+ * again. 0, -ESTALE (@fd does not have that queue), or another -errno.
+ */
+int xct_nfq_adopt(struct xct_nfq **nfq, int fd, uint16_t number,
+		  uint32_t max_len, bool fail_open);
 void xct_nfq_close(struct xct_nfq *nfq); /* NULL accepted */
 
 /* Change what may change while it runs; a refusal is counted as an error. */

@@ -12,7 +12,7 @@ enum xct_exit {
 	XCT_EXIT_OK = 0,
 	XCT_EXIT_FAILED = 1,	 /* at run time */
 	XCT_EXIT_USAGE = 2,	 /* wrong options */
-	XCT_EXIT_RUNNING = 3,	 /* an xctd answers on the socket */
+	XCT_EXIT_RUNNING = 3,	 /* another xctd is in the way */
 	XCT_EXIT_CONFIG = 4,	 /* the configuration is wrong */
 	XCT_EXIT_QUEUE = 5,	 /* a queue belongs to another program */
 	XCT_EXIT_CAPABILITY = 6, /* CAP_NET_ADMIN or CAP_NET_RAW is missing */

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/clock.h"
 #include "daemon/daemon.h"
@@ -49,14 +50,25 @@ static bool counters_add(struct counters *counters, char *text,
 	return true;
 }
 
+/* A name made from the line says nothing: the rule may have moved. */
+static const char *given_name(const struct xct_rule *rule)
+{
+	const char *colon = strrchr(rule->name, ':');
+	char line[16];
+
+	snprintf(line, sizeof(line), "%u", rule->line);
+	return colon && strcmp(colon + 1, line) == 0 ? "" : rule->name;
+}
+
 static bool counters_add_rules(struct counters *counters,
 			       const struct xct_ruleset *rs, const char *chain,
 			       const struct xct_rule *rules, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		char *text = xct_describe_rule(rs, &rules[i]);
-		bool is_added = counters_add(counters, text, chain,
-					     rules[i].name, rules[i].id);
+		bool is_added =
+			counters_add(counters, text, chain,
+				     given_name(&rules[i]), rules[i].id);
 
 		free(text);
 		if (!is_added)
@@ -207,9 +219,16 @@ static bool change(struct xct_daemon *d, FILE *out)
 	struct xct_messages messages = { 0 };
 	struct xct_config *next;
 	char *error = NULL;
+	struct stat st;
 	uint32_t *map;
 	int ret = 0;
 
+	/* A pipe could keep the daemon waiting for ever. */
+	if (stat(d->options.config_path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		fprintf(out, "%s: not a regular file\n",
+			d->options.config_path);
+		return false;
+	}
 	next = xct_daemon_load(&d->options, &messages);
 	if (messages.text)
 		fputs(messages.text, out);

@@ -2,7 +2,6 @@
 /* What xctd and systemd tell each other, through libsystemd. */
 #include "daemon/sd.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -13,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 
 #include "daemon/log.h"
@@ -77,22 +77,101 @@ uint64_t xct_sd_watchdog_ms(void)
 	return usec / 1000;
 }
 
-int xct_sd_listen_fd(void)
+static void set_nonblocking(int fd)
 {
-	int n = sd_listen_fds(1), fd = SD_LISTEN_FDS_START, flags;
+	int flags = fcntl(fd, F_GETFL);
 
-	if (n < 0)
-		return n;
-	if (n == 0)
-		return -ENOENT;
-	for (int i = 1; i < n; i++)
-		(void)close(fd + i); /* not ours to use, nothing to lose */
-	if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
-		(void)close(fd); /* as above */
-		return -EINVAL;
+	if (flags >= 0)
+		/* What is no socket does not mind. */
+		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int xct_sd_take_fds(void (*fn)(void *ctx, const char *name, int fd), void *ctx)
+{
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names);
+
+	for (int i = 0; i < n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		set_nonblocking(fd);
+		fn(ctx, names[i], fd);
+		free(names[i]);
 	}
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	return fd;
+	free(names);
+	return n < 0 ? n : 0;
+}
+
+bool xct_sd_is_listening(int fd)
+{
+	return sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0;
+}
+
+void xct_sd_keep(const char *name, int fd)
+{
+	char state[128];
+	int ret;
+
+	/* FDPOLL=0: an overrun of the socket is no reason to close it. */
+	snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	ret = sd_pid_notify_with_fds(0, 0, state, &fd, 1);
+	if (ret < 0)
+		xct_log(LOG_WARNING, "cannot have %s kept by systemd: %s", name,
+			strerror(-ret));
+}
+
+void xct_sd_forget(const char *name)
+{
+	char state[128];
+
+	snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	notify(state);
+}
+
+#define SYSTEMD	     "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+
+/* The type of the job of this process's unit ("stop", "restart"); caller frees.
+ * NULL: there is none, or nobody tells. */
+static char *job_type(sd_bus *bus)
+{
+	sd_bus_message *unit = NULL, *job = NULL;
+	const char *path = NULL;
+	char *type = NULL;
+	uint32_t id = 0;
+
+	if (sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager",
+			       "GetUnitByPID", NULL, &unit, "u",
+			       (uint32_t)getpid()) >= 0 &&
+	    sd_bus_message_read(unit, "o", &path) >= 0 &&
+	    sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Unit", "Job",
+				NULL, &job, "(uo)") >= 0 &&
+	    sd_bus_message_read(job, "(uo)", &id, &path) >= 0 && id != 0)
+		(void)sd_bus_get_property_string(bus, SYSTEMD, path,
+						 SYSTEMD ".Job", "JobType",
+						 NULL, &type);
+	sd_bus_message_unref(unit);
+	sd_bus_message_unref(job);
+	return type;
+}
+
+bool xct_sd_is_stopped(void)
+{
+	const char *result = getenv("SERVICE_RESULT");
+	bool is_restart = false;
+	sd_bus *bus = NULL;
+	char *type;
+
+	if (result && strcmp(result, "success") != 0)
+		return false;
+	/* Directly: there need not be a D-Bus daemon. */
+	if (sd_bus_new(&bus) >= 0 &&
+	    sd_bus_set_address(bus, "unix:path=/run/systemd/private") >= 0 &&
+	    sd_bus_start(bus) >= 0) {
+		type = job_type(bus);
+		is_restart = type && strcmp(type, "restart") == 0;
+		free(type);
+	}
+	sd_bus_unref(bus);
+	return !is_restart;
 }

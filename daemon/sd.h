@@ -22,9 +22,25 @@ void xct_sd_alive(void); /* WATCHDOG=1 */
 /* How often xct_sd_alive() must be called, in milliseconds; 0: no watchdog. */
 uint64_t xct_sd_watchdog_ms(void);
 
-/* The listening socket that systemd opened for us, non-blocking and ours to
- * close; -ENOENT if it opened none, -EINVAL if it is not a unix stream socket,
- * or another -errno. Once only: afterwards it is forgotten. */
-int xct_sd_listen_fd(void);
+/*
+ * The descriptors that systemd hands over: the control socket that it opened,
+ * and what an earlier xctd had it keep. @fn is called for each with its name,
+ * and has it from then on; it is non-blocking if it is a socket. Once only:
+ * afterwards they are forgotten. 0 or -errno.
+ */
+int xct_sd_take_fds(void (*fn)(void *ctx, const char *name, int fd), void *ctx);
+
+/* Is @fd a listening unix stream socket? */
+bool xct_sd_is_listening(int fd);
+
+/* Have systemd keep a duplicate of @fd under @name until the unit is stopped,
+ * or no longer keep what has that name. */
+void xct_sd_keep(const char *name, int fd);
+void xct_sd_forget(const char *name);
+
+/* Asked by a process that systemd runs after the service has ended: is that
+ * for good? Not if it has failed (it will be started again) or is being
+ * restarted. Where systemd does not say, it is. */
+bool xct_sd_is_stopped(void);
 
 #endif

@@ -19,7 +19,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -36,27 +38,63 @@ struct xct_worker {
 	struct xct_nfq *nfq;
 	pthread_t thread;
 	int stop_fd;
+	_Atomic bool has_successor; /* leave at once */
 	_Atomic xct_msec seen_at;
+	struct xct_pending *pending;
+	uint64_t repeats[XCT_NFQ_BATCH]; /* fingerprints to come again */
+	unsigned int n_repeats;
+	xct_msec repeats_until;
 	struct xct_nfq_packet packets[XCT_NFQ_BATCH];
 	struct xct_result results[XCT_NFQ_BATCH];
 };
 
-/* May the engine see it? Manually made hooks can be where it knows nothing. */
-static bool is_known_hook(uint8_t hook)
+/*
+ * What tells a packet from the others that are on their way: the first bytes,
+ * which hold the headers, and where it is. Not secret and not safe against
+ * forgery: at worst one packet of a flow is not counted.
+ */
+static uint64_t fingerprint(const struct xct_nfq_packet *packet)
 {
-	return hook == XCT_HOOK_PREROUTING || hook == XCT_HOOK_INPUT ||
-	       hook == XCT_HOOK_OUTPUT || hook == XCT_HOOK_POSTROUTING;
+	static const struct xct_siphash_key key = { { 0, 0 } };
+	uint64_t words[10] = { packet->len | (uint64_t)packet->mark << 32,
+			       packet->meta.hook | (uint64_t)packet->meta.in_if
+							   << 32 };
+	size_t len = packet->len < 64 ? packet->len : 64;
+
+	memcpy(&words[2], packet->data, len);
+	return xct_siphash(&key, words, XCT_ARRAY_SIZE(words));
+}
+
+/* Has the predecessor's engine been through with this packet? */
+static bool take_repeat(struct xct_worker *w, uint64_t print, xct_msec now)
+{
+	if (now >= w->repeats_until)
+		w->n_repeats = 0;
+	for (unsigned int i = 0; i < w->n_repeats; i++) {
+		if (w->repeats[i] == print) {
+			w->repeats[i] = w->repeats[--w->n_repeats];
+			return true;
+		}
+	}
+	return false;
 }
 
 static void run_engine(struct xct_worker *w, struct xct_nfq_packet *packet,
 		       struct xct_result *result, xct_msec now)
 {
+	struct xct_pending *pending = w->pending;
 	uint32_t mask = w->env->mark_mask;
 	int shift = __builtin_ctz(mask);
 
 	packet->meta.stage = (uint8_t)((packet->mark & mask) >> shift);
+	pending->fingerprint[pending->n_done] = fingerprint(packet);
+	if (w->n_repeats)
+		packet->meta.is_repeat = take_repeat(
+			w, pending->fingerprint[pending->n_done], now);
 	xct_engine_packet(w->env->engine, packet->data, packet->len,
 			  &packet->meta, now, result);
+	atomic_signal_fence(memory_order_release);
+	pending->n_done++;
 	packet->is_accepted = result->verdict == XCT_VERDICT_ACCEPT;
 	packet->is_edited = result->is_edited;
 	packet->new_mark = (packet->mark & ~mask) |
@@ -69,13 +107,13 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 	*w->env->has_begun = true;
 	for (unsigned int i = 0; i < n; i++) {
 		w->results[i].reply_len = 0;
-		if (w->packets[i].data &&
-		    is_known_hook(w->packets[i].meta.hook))
+		if (w->packets[i].data)
 			run_engine(w, &w->packets[i], &w->results[i], now);
 	}
 	pthread_mutex_unlock(w->env->lock);
 
 	xct_nfq_answer(w->nfq, w->packets, n);
+	w->pending->n_done = 0;
 	for (unsigned int i = 0; i < n; i++)
 		if (w->results[i].reply_len != 0)
 			/* A reply may be lost like any other packet. */
@@ -119,6 +157,8 @@ static int run(struct xct_worker *w)
 			return -errno;
 		if (stop_at && (n == 0 || xct_clock_now() >= stop_at))
 			return 0;
+		if (w->has_successor)
+			return 0;
 		if (!stop_at && fds[1].revents & POLLIN)
 			stop_at = xct_clock_now() + STOP_MS;
 		ret = take_turn(w);
@@ -142,7 +182,24 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+/* How long after a start repeated packets are looked for. */
+#define REPEATS_MS 5000
+
+static void init_pending(struct xct_worker *w, struct xct_pending *pending)
+{
+	w->pending = pending;
+	if (pending->number == xct_nfq_number(w->nfq) &&
+	    pending->n_done <= XCT_NFQ_BATCH) {
+		w->n_repeats = pending->n_done;
+		memcpy(w->repeats, pending->fingerprint, sizeof(w->repeats));
+		w->repeats_until = xct_clock_now() + REPEATS_MS;
+	}
+	pending->number = xct_nfq_number(w->nfq);
+	pending->n_done = 0;
+}
+
 int xct_worker_start(struct xct_worker **out, struct xct_nfq *nfq,
+		     struct xct_pending *pending,
 		     const struct xct_worker_env *env)
 {
 	struct xct_worker *w = calloc(1, sizeof(*w));
@@ -154,6 +211,7 @@ int xct_worker_start(struct xct_worker **out, struct xct_nfq *nfq,
 	w->env = env;
 	w->nfq = nfq;
 	w->seen_at = xct_clock_now();
+	init_pending(w, pending);
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->stop_fd < 0) {
 		ret = -errno;
@@ -175,12 +233,13 @@ err_nfq:
 	return ret;
 }
 
-void xct_worker_stop(struct xct_worker *w)
+void xct_worker_stop(struct xct_worker *w, bool has_successor)
 {
 	uint64_t one = 1;
 
 	if (!w)
 		return;
+	w->has_successor = has_successor;
 	/* Cannot fail: it is written to once. */
 	(void)!write(w->stop_fd, &one, sizeof(one));
 	pthread_join(w->thread, NULL);

@@ -9,10 +9,11 @@
 #include <pthread.h>
 
 #include "daemon/engine/engine.h"
+#include "daemon/memory.h"
 #include "daemon/nfq.h"
 #include "daemon/rawsend.h"
 
-#define XCT_WORKERS_MAX 256
+#define XCT_WORKERS_MAX XCT_QUEUES_MAX
 
 /* What all workers share; outlives them. */
 struct xct_worker_env {
@@ -27,13 +28,15 @@ struct xct_worker_env {
 struct xct_worker; /* opaque */
 
 /* Start a thread for @nfq, which is the worker's from now on, also on failure.
- * Signals must be blocked already. 0 or -errno. */
+ * @pending is what a predecessor has left unanswered, and where this worker
+ * notes the same. Signals must be blocked already. 0 or -errno. */
 int xct_worker_start(struct xct_worker **worker, struct xct_nfq *nfq,
+		     struct xct_pending *pending,
 		     const struct xct_worker_env *env);
 
-/* Handle what still waits in the queue, end the thread, close the queue. NULL
- * accepted. */
-void xct_worker_stop(struct xct_worker *worker);
+/* End the thread and close the socket, having handled what still waits in the
+ * queue, unless that is left to a successor. NULL accepted. */
+void xct_worker_stop(struct xct_worker *worker, bool has_successor);
 
 struct xct_nfq *xct_worker_nfq(const struct xct_worker *worker);
 

@@ -7,17 +7,48 @@
 
 #define EVICT_SCAN 256 /* records looked at for a flow to evict */
 
+static bool is_confirmed(const struct xct_flow *flow)
+{
+	return flow->status & XCT_STATUS_CONFIRMED;
+}
+
+/* Its timer is off the wheel. */
+static void flow_remove(struct xct_engine *eng, struct xct_flow *flow)
+{
+	if (!is_confirmed(flow))
+		eng->n_unconfirmed--;
+	xct_table_remove(&eng->table, flow);
+}
+
 void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow)
 {
 	xct_wheel_remove(&eng->wheel, flow);
-	xct_table_remove(&eng->table, flow);
+	flow_remove(eng, flow);
 	eng->stats.deleted++;
+}
+
+void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow)
+{
+	flow->status |= XCT_STATUS_CONFIRMED;
+	eng->n_unconfirmed--;
+}
+
+static void nat_evict(void *ctx, struct xct_flow *old)
+{
+	xct_flow_delete(ctx, old);
+}
+
+void xct_flow_nat(struct xct_engine *eng, const struct xct_flow *flow,
+		  struct xct_nat *nat)
+{
+	*nat = (struct xct_nat){ &eng->table, &eng->random, flow, nat_evict,
+				 eng };
 }
 
 void xct_flow_expire(struct xct_engine *eng, struct xct_flow *flow)
 {
 	xct_wheel_remove(&eng->wheel, flow);
-	xct_table_remove(&eng->table, flow);
+	flow_remove(eng, flow);
 	eng->stats.expired++;
 }
 
@@ -82,6 +113,8 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 		xct_table_index_routed(&eng->table, flow);
 	if (flow->status & XCT_STATUS_SRC_NAT)
 		xct_table_index_source(&eng->table, flow);
+	if (!is_confirmed(flow))
+		eng->n_unconfirmed++;
 	xct_wheel_add(&eng->wheel, flow);
 	eng->stats.created++;
 	return flow;
@@ -103,7 +136,7 @@ bool xct_engine_tick(struct xct_engine *eng, xct_msec now, uint32_t budget)
 	struct xct_flow *flow;
 
 	while ((flow = xct_wheel_next(&eng->wheel, now, &budget))) {
-		xct_table_remove(&eng->table, flow);
+		flow_remove(eng, flow);
 		eng->stats.expired++;
 	}
 	return budget == 0;
@@ -143,7 +176,7 @@ bool xct_flow_is_chosen(const struct xct_flow *flow,
 
 bool xct_flow_is_shown(const struct xct_flow *flow, xct_msec now)
 {
-	return flow->id && flow->status & XCT_STATUS_CONFIRMED &&
+	return flow->id && is_confirmed(flow) &&
 	       !(flow->status & XCT_STATUS_DYING) && flow->expires_at > now;
 }
 
@@ -194,7 +227,7 @@ void xct_engine_stats(const struct xct_engine *eng,
 		      struct xct_engine_stats *stats)
 {
 	*stats = eng->stats;
-	stats->flows = eng->table.n_flows;
+	stats->flows = eng->table.n_flows - eng->n_unconfirmed;
 	stats->max_flows = eng->table.max_flows;
 }
 
@@ -250,6 +283,12 @@ size_t xct_region_size(uint32_t max_flows)
 	       (size_t)max_flows * sizeof(struct xct_flow);
 }
 
+int xct_region_copy(void *to, uint32_t to_max, const void *from,
+		    uint32_t from_max)
+{
+	return xct_table_copy(to, to_max, from, from_max);
+}
+
 /* The engine itself stands before its indexes, which start aligned. */
 static size_t engine_room(void)
 {
@@ -271,11 +310,12 @@ static bool adopt(void *ctx, struct xct_flow *flow)
 {
 	struct adoption *a = ctx;
 
-	if (flow->expires_at <= a->now ||
-	    !(flow->status & XCT_STATUS_CONFIRMED)) {
+	if (flow->expires_at <= a->now) {
 		a->report->expired++;
 		return false;
 	}
+	if (!is_confirmed(flow))
+		a->eng->n_unconfirmed++;
 	xct_wheel_add(&a->eng->wheel, flow);
 	a->report->adopted++;
 	return true;

@@ -52,6 +52,9 @@ struct xct_host_ops {
 	 * primary address if @dst is NULL (redirect). False: it has none. */
 	bool (*ifaddr)(void *ctx, uint32_t ifindex, uint8_t family,
 		       const struct xct_addr *dst, struct xct_addr *addr);
+	/* Is @addr an address of this host? */
+	bool (*is_local)(void *ctx, uint8_t family,
+			 const struct xct_addr *addr);
 	void (*event)(void *ctx, const struct xct_event *event);
 	void *ctx;
 };
@@ -94,6 +97,12 @@ struct xct_engine; /* opaque */
  * process, and in working memory, which is rebuilt from it. */
 size_t xct_region_size(uint32_t max_flows);
 size_t xct_engine_work_size(uint32_t max_flows);
+
+/* Copy the flows of a used region into a blank one of another size. Returns
+ * how many did not fit, or -EINVAL: @from is of another version. Only before
+ * either is attached. */
+int xct_region_copy(void *to, uint32_t to_max, const void *from,
+		    uint32_t from_max);
 
 /* What was found in the region. */
 struct xct_attach_report {

@@ -180,17 +180,19 @@ static void set_range(struct xct_nat_range *range, const struct xct_tuple *t,
 
 /* Translate @leaving, the packet as it would leave, as asked. */
 static int translate(struct xct_engine *eng, const struct xct_flow_create *req,
-		     uint16_t zone, struct xct_tuple *leaving)
+		     const struct xct_flow *draft, struct xct_tuple *leaving)
 {
 	struct xct_nat_range range;
+	struct xct_nat nat;
 
+	xct_flow_nat(eng, draft, &nat);
 	if (req->fields & XCT_CREATE_DST_NAT) {
 		if (!is_family_addr(leaving->family, &req->nat_dst))
 			return -EINVAL;
 		set_range(&range, leaving, &req->nat_dst,
 			  req->fields & XCT_CREATE_DST_NAT_PORT,
 			  req->nat_dport);
-		xct_nat_destination(&eng->table, &eng->random, &range, leaving);
+		xct_nat_destination(&nat, &range, leaving);
 	}
 	if (req->fields & XCT_CREATE_SRC_NAT) {
 		if (!is_family_addr(leaving->family, &req->nat_src))
@@ -198,8 +200,7 @@ static int translate(struct xct_engine *eng, const struct xct_flow_create *req,
 		set_range(&range, leaving, &req->nat_src,
 			  req->fields & XCT_CREATE_SRC_NAT_PORT,
 			  req->nat_sport);
-		if (!xct_nat_source(&eng->table, &eng->random, &range, NULL,
-				    zone, leaving))
+		if (!xct_nat_source(&nat, &range, leaving))
 			return -EEXIST;
 	}
 	return 0;
@@ -259,7 +260,7 @@ static int make_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 		return -EINVAL;
 	if (is_taken(eng, orig, now))
 		return -EEXIST;
-	err = translate(eng, req, orig->zone, &leaving);
+	err = translate(eng, req, draft, &leaving);
 	if (!err)
 		err = find_halves(orig, &leaving, &draft->status);
 	if (err)

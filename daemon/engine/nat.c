@@ -9,14 +9,16 @@
  * rounds that get shorter, so that no packet costs more than a few hundred
  * look-ups however full the range is.
  */
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "common/cursor.h"
 #include "daemon/engine/l4.h"
 #include "daemon/engine/nat.h"
 
-#define ROUND_MAX 128 /* look-ups of the first round */
-#define ROUND_MIN 16  /* no round is shorter */
+#define ROUND_MAX  128 /* look-ups of the first round */
+#define LAST_TRIES 32  /* of a round: closed connections give way */
+#define ROUND_MIN  16  /* no round is shorter */
 
 uint32_t xct_random_next(struct xct_random *rnd)
 {
@@ -25,13 +27,45 @@ uint32_t xct_random_next(struct xct_random *rnd)
 }
 
 /* Would a flow that leaves as @t answer to a tuple that is another's? */
-static bool is_used(const struct xct_table *tbl, const struct xct_tuple *t,
-		    const struct xct_flow *self)
+static bool is_used(const struct xct_nat *nat, const struct xct_tuple *t)
 {
 	struct xct_tuple reply;
 
 	return xct_tuple_invert(t, &reply) &&
-	       xct_table_is_taken(tbl, &reply, self);
+	       xct_table_is_taken(nat->tbl, &reply, nat->flow);
+}
+
+/*
+ * The same with the search nearly over: a closed TCP connection may give way
+ * to a new one, if late segments of the old one cannot be taken for the new
+ * one's, whose sequence numbers are higher. As the kernel does.
+ */
+static bool is_used_for_good(const struct xct_nat *nat,
+			     const struct xct_tuple *t)
+{
+	const struct xct_tcp_track *now, *then;
+	struct xct_tuple reply;
+	struct xct_flow *old;
+	enum xct_dir dir;
+
+	if (!is_used(nat, t))
+		return false;
+	if (!nat->flow || t->proto != IPPROTO_TCP)
+		return true;
+	now = &nat->flow->track.tcp;
+	if (now->state != XCT_TCP_SYN_SENT || !xct_tuple_invert(t, &reply))
+		return true;
+	old = xct_table_find(nat->tbl, &reply, &dir);
+	if (!old || old == nat->flow || dir != XCT_DIR_REPLY ||
+	    !(old->status & XCT_STATUS_SRC_NAT) ||
+	    old->status & (XCT_STATUS_FIXED_TIMEOUT | XCT_STATUS_DYING))
+		return true;
+	then = &old->track.tcp;
+	if (then->state < XCT_TCP_TIME_WAIT ||
+	    (int32_t)(now->seen[0].end - then->seen[0].end) <= 0)
+		return true;
+	nat->evict(nat->ctx, old);
+	return false;
 }
 
 /* The number that NAT may change: a port, or an ICMP id. NULL: none. */
@@ -71,20 +105,20 @@ static bool source_in_range(const struct xct_nat_range *range,
  * Search a free number for @t, or take the last one tried. @t is changed in
  * any case. Returns whether the result is free.
  */
-static bool search_number(const struct xct_table *tbl, struct xct_random *rnd,
+static bool search_number(const struct xct_nat *nat,
 			  const struct xct_nat_range *range, bool is_source,
-			  const struct xct_flow *self, struct xct_tuple *t)
+			  struct xct_tuple *t)
 {
 	xct_be16 *part = variable_part(t, is_source);
 	uint32_t first, size, off, tries;
 
 	if (!part)
-		return !is_used(tbl, t, self);
+		return !is_used(nat, t);
 	if (has_ports_given(range)) {
 		first = range->port_first;
 		size = range->port_last - range->port_first + 1u;
 	} else if (!is_source) {
-		return !is_used(tbl, t, self); /* a port not asked for stays */
+		return !is_used(nat, t); /* a port not asked for stays */
 	} else if (!xct_l4(t->family, t->proto)->has_ports) {
 		first = 0; /* ICMP ids have no classes */
 		size = 65536;
@@ -99,10 +133,11 @@ static bool search_number(const struct xct_table *tbl, struct xct_random *rnd,
 		size = 64512;
 	}
 	for (tries = size < ROUND_MAX ? size : ROUND_MAX;; tries /= 2) {
-		off = xct_random_next(rnd) & 0xffff;
+		off = xct_random_next(nat->rnd) & 0xffff;
 		for (uint32_t i = 0; i < tries; i++, off++) {
 			*part = xct_hton16((uint16_t)(first + off % size));
-			if (!is_used(tbl, t, self))
+			if (tries - i > LAST_TRIES ? !is_used(nat, t)
+						   : !is_used_for_good(nat, t))
 				return true;
 		}
 		if (tries >= size || tries < ROUND_MIN)
@@ -165,48 +200,46 @@ static bool try_known_source(void *ctx, struct xct_flow *flow)
 	return source_in_range(search->range, &search->candidate);
 }
 
-bool xct_nat_source(const struct xct_table *tbl, struct xct_random *rnd,
-		    const struct xct_nat_range *range,
-		    const struct xct_flow *self, uint16_t zone,
-		    struct xct_tuple *t)
+bool xct_nat_source(const struct xct_nat *nat,
+		    const struct xct_nat_range *range, struct xct_tuple *t)
 {
-	struct source_search search = { range, *t, self };
+	struct source_search search = { range, *t, nat->flow };
 	struct xct_tuple sender = *t;
 	const xct_be16 *part;
 
-	sender.zone = zone;
+	sender.zone = nat->flow->tuple[XCT_DIR_ORIG].zone;
 	if (!range->is_random) {
 		if (source_in_range(range, t)) {
-			if (!is_used(tbl, t, self))
+			if (!is_used(nat, t))
 				return true;
-		} else if (xct_table_find_source(tbl, &sender, try_known_source,
-						 &search) &&
-			   !is_used(tbl, &search.candidate, self)) {
+		} else if (xct_table_find_source(nat->tbl, &sender,
+						 try_known_source, &search) &&
+			   !is_used(nat, &search.candidate)) {
 			*t = search.candidate;
 			return true;
 		}
 	}
 	if (range->addr.family)
-		pick_addr(tbl, range, t, &t->src);
+		pick_addr(nat->tbl, range, t, &t->src);
 	part = variable_part(t, true);
 	if (!range->is_random &&
 	    (!has_ports_given(range) || !part || port_in_range(range, *part)) &&
-	    !is_used(tbl, t, self))
+	    !is_used(nat, t))
 		return true;
-	return search_number(tbl, rnd, range, true, self, t);
+	return search_number(nat, range, true, t);
 }
 
-void xct_nat_destination(const struct xct_table *tbl, struct xct_random *rnd,
+void xct_nat_destination(const struct xct_nat *nat,
 			 const struct xct_nat_range *range, struct xct_tuple *t)
 {
 	const xct_be16 *part = variable_part(t, false);
 
 	if (range->addr.family)
-		pick_addr(tbl, range, t, &t->dst);
+		pick_addr(nat->tbl, range, t, &t->dst);
 	if (!has_ports_given(range) || !part)
 		return;
 	if (!range->is_random && port_in_range(range, *part) &&
-	    (range->port_first == range->port_last || !is_used(tbl, t, NULL)))
+	    (range->port_first == range->port_last || !is_used(nat, t)))
 		return;
-	(void)search_number(tbl, rnd, range, false, NULL, t);
+	(void)search_number(nat, range, false, t);
 }

@@ -19,22 +19,29 @@ struct xct_random {
 
 uint32_t xct_random_next(struct xct_random *rnd);
 
+/* For whom a translation is chosen, and what with. */
+struct xct_nat {
+	const struct xct_table *tbl;
+	struct xct_random *rnd;
+	const struct xct_flow *flow; /* being opened; in the table or not yet */
+	/* End a closed flow whose tuple is needed. */
+	void (*evict)(void *ctx, struct xct_flow *old);
+	void *ctx;
+};
+
 /*
  * Give @t (as the packet is now) a source within @range that makes its inverse
  * unique. An absent address keeps the source address. @t is in the zone of the
- * answer, its sender in @zone. @self: the flow this is for, if it is in the
- * table. False if nothing is free.
+ * answer. There must be a flow. False if nothing is free.
  */
-bool xct_nat_source(const struct xct_table *tbl, struct xct_random *rnd,
-		    const struct xct_nat_range *range,
-		    const struct xct_flow *self, uint16_t zone,
-		    struct xct_tuple *t);
+bool xct_nat_source(const struct xct_nat *nat,
+		    const struct xct_nat_range *range, struct xct_tuple *t);
 
 /*
  * Give @t a destination within @range. The inverse of the result may still be
  * taken: xct_nat_source() has the last word.
  */
-void xct_nat_destination(const struct xct_table *tbl, struct xct_random *rnd,
+void xct_nat_destination(const struct xct_nat *nat,
 			 const struct xct_nat_range *range,
 			 struct xct_tuple *t);
 

@@ -148,6 +148,14 @@ enum tracked {
 	TRACKED_NOTHING /* no flow (any more): as if none had been found */
 };
 
+static void set_flow_class(struct xct_visit *v)
+{
+	bool is_new = v->dir == XCT_DIR_ORIG &&
+		      !(v->flow->status & XCT_STATUS_SEEN_REPLY);
+
+	xct_visit_set_class(v, is_new ? XCT_CLASS_NEW : XCT_CLASS_ESTABLISHED);
+}
+
 /*
  * Let the tracker look at a packet of v->flow. Returns false if it is INVALID
  * and the verdict made.
@@ -164,6 +172,10 @@ static bool track(struct xct_visit *v, enum tracked *result)
 			return false;
 		}
 		xct_visit_set_class(v, XCT_CLASS_RELATED);
+		return true;
+	}
+	if (v->meta->is_repeat) {
+		set_flow_class(v);
 		return true;
 	}
 	init_ctx(v, v->dir, &ctx);
@@ -187,11 +199,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 	case XCT_L4_IGNORE:
 		break;
 	}
-	xct_visit_set_class(
-		v, v->dir == XCT_DIR_ORIG &&
-				   !(flow->status & XCT_STATUS_SEEN_REPLY)
-			   ? XCT_CLASS_NEW
-			   : XCT_CLASS_ESTABLISHED);
+	set_flow_class(v);
 	if (v->dir == XCT_DIR_REPLY)
 		flow->status |= XCT_STATUS_SEEN_REPLY;
 	xct_wheel_update(&v->eng->wheel, flow);
@@ -335,14 +343,17 @@ static bool translate(struct xct_visit *v, unsigned int halves)
  * that could be another, the late hook may still find another address: the
  * tuple is told apart by a port that no packet of its protocol has.
  */
-static bool reserve_reply(struct xct_visit *v, struct xct_tuple *leaving,
-			  struct xct_tuple *reply)
+static bool reserve_reply(struct xct_visit *v, struct xct_flow *draft,
+			  struct xct_tuple *leaving)
 {
 	static const struct xct_nat_range any = { .port_first = 0 };
+	struct xct_tuple *reply = &draft->tuple[XCT_DIR_REPLY];
 	struct xct_engine *eng = v->eng;
-	bool is_free = xct_nat_source(&eng->table, &eng->random, &any, NULL,
-				      leaving->zone, leaving);
+	struct xct_nat nat;
+	bool is_free;
 
+	xct_flow_nat(eng, draft, &nat);
+	is_free = xct_nat_source(&nat, &any, leaving);
 	(void)xct_tuple_invert(leaving, reply);
 	if (v->l4->has_ports || v->l4->rewrite)
 		return is_free;
@@ -359,7 +370,6 @@ static bool reserve_reply(struct xct_visit *v, struct xct_tuple *leaving,
  */
 static void early_unknown(struct xct_visit *v)
 {
-	struct xct_engine *eng = v->eng;
 	const struct xct_rule *rule = NULL;
 	struct xct_tuple leaving = v->tuple;
 	struct xct_flow draft;
@@ -375,8 +385,8 @@ static void early_unknown(struct xct_visit *v)
 	if (!open_flow(v, &draft))
 		return;
 	xct_policy_count(v, rule);
-	if (!reserve_reply(v, &leaving, &draft.tuple[XCT_DIR_REPLY])) {
-		eng->stats.insert_failed++;
+	if (!reserve_reply(v, &draft, &leaving)) {
+		v->eng->stats.insert_failed++;
 		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
 		return;
 	}
@@ -390,7 +400,7 @@ static void early_unknown(struct xct_visit *v)
 	else if (translate(v, XCT_HALF_DST))
 		xct_visit_accept(v, XCT_STAGE_ROUTED);
 	else
-		xct_flow_delete(eng, v->flow);
+		xct_flow_delete(v->eng, v->flow);
 }
 
 /* The flow has seen its last packet. If that one still has a hook before it,
@@ -509,7 +519,7 @@ static bool late_on_behalf(struct xct_visit *v)
 {
 	enum tracked tracked = TRACKED;
 
-	if (v->meta->in_if || v->meta->hook != XCT_HOOK_POSTROUTING)
+	if (v->meta->hook != XCT_HOOK_POSTROUTING || !xct_visit_is_own(v))
 		return false;
 	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple,
 					xct_visit_answer_zone(v), &v->dir);
@@ -554,7 +564,7 @@ static void late_routed(struct xct_visit *v)
 			xct_flow_delete(v->eng, v->flow);
 			return;
 		}
-		v->flow->status |= XCT_STATUS_CONFIRMED;
+		xct_flow_confirm(v->eng, v->flow);
 	}
 	if (!xct_policy_filter_related(v))
 		return;
@@ -598,6 +608,12 @@ void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 	res->reply_len = 0;
 	eng->stats.packets++;
 
+	if (meta->hook != XCT_HOOK_PREROUTING && meta->hook != XCT_HOOK_INPUT &&
+	    meta->hook != XCT_HOOK_OUTPUT &&
+	    meta->hook != XCT_HOOK_POSTROUTING) {
+		xct_visit_drop(&v, XCT_REASON_HOOK);
+		return;
+	}
 	reason = xct_pkt_parse(&v.pkt, data, len, false);
 	if (reason == XCT_REASON_NONE)
 		reason = read_tuple(&v);

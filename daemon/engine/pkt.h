@@ -35,6 +35,8 @@ struct xct_meta {
 	bool csum_partial;    /* the checksum is not filled in yet */
 	bool csum_unverified; /* nobody has verified it */
 	bool is_gso;	      /* will be segmented by the kernel */
+	bool is_repeat; /* seen before by an engine of this region: its flow
+			   is left as it is */
 };
 
 struct xct_pkt {

@@ -5,11 +5,33 @@
 #include "daemon/engine/reply.h"
 #include "daemon/engine/visit.h"
 
+bool xct_visit_is_local(const struct xct_visit *v, uint8_t family,
+			const struct xct_addr *addr)
+{
+	const struct xct_host_ops *host = &v->eng->cfg.host;
+
+	return host->is_local && host->is_local(host->ctx, family, addr);
+}
+
+/* Some of what this host makes (packets of tunnels, IGMP) carries an input
+ * interface as well; but nobody else sends from its addresses. */
+bool xct_visit_is_own(const struct xct_visit *v)
+{
+	struct xct_addr src, dst;
+
+	if (v->meta->hook != XCT_HOOK_POSTROUTING)
+		return v->meta->hook == XCT_HOOK_OUTPUT;
+	if (!v->meta->in_if)
+		return true;
+	xct_pkt_addrs(&v->pkt, &src, &dst);
+	return xct_visit_is_local(v, v->pkt.family, &src);
+}
+
 static enum xct_chain_id chain_of(const struct xct_visit *v)
 {
 	if (v->meta->hook == XCT_HOOK_INPUT)
 		return XCT_CHAIN_INPUT;
-	return v->meta->in_if ? XCT_CHAIN_FORWARD : XCT_CHAIN_OUTPUT;
+	return xct_visit_is_own(v) ? XCT_CHAIN_OUTPUT : XCT_CHAIN_FORWARD;
 }
 
 static void ifsets_of(const struct xct_visit *v, uint32_t ifindex,
@@ -57,18 +79,37 @@ static const struct xct_rule *find_nat_rule(struct xct_visit *v,
 	return NULL;
 }
 
+/* The address of ours that an error about v's packet comes from. */
+static void error_source(struct xct_visit *v, const struct xct_tuple *orig,
+			 struct xct_addr *from)
+{
+	const struct xct_host_ops *host = &v->eng->cfg.host;
+	uint32_t ifindex = v->meta->in_if ? v->meta->in_if : v->meta->out_if;
+
+	memset(from, 0, sizeof(*from));
+	if (v->meta->hook == XCT_HOOK_INPUT)
+		*from = orig->dst; /* the one that was asked */
+	else if (host->ifaddr)
+		(void)host->ifaddr(host->ctx, ifindex, orig->family, &orig->src,
+				   from);
+}
+
 static void reject_packet(struct xct_visit *v, const struct xct_tuple *orig,
 			  uint8_t how)
 {
 	const struct xct_host_ops *host = &v->eng->cfg.host;
-	uint32_t ifindex = v->meta->in_if ? v->meta->in_if : v->meta->out_if;
-	struct xct_addr from = { 0 };
+	struct xct_addr from, src, dst;
 
-	if (host->ifaddr)
-		(void)host->ifaddr(host->ctx, ifindex, orig->family, &orig->src,
-				   &from);
-	v->res->reply_len = xct_reply_build(&v->pkt, orig, how, &from,
-					    v->res->reply, XCT_REPLY_MAX);
+	/* What came in and is for no address of ours was a broadcast: those are
+	 * not answered (RFC 1122 3.2.2). */
+	xct_pkt_addrs(&v->pkt, &src, &dst);
+	if (v->meta->hook != XCT_HOOK_INPUT || !host->is_local ||
+	    xct_visit_is_local(v, orig->family, &dst)) {
+		error_source(v, orig, &from);
+		v->res->reply_len =
+			xct_reply_build(&v->pkt, orig, how, &from,
+					v->res->reply, XCT_REPLY_MAX);
+	}
 	xct_visit_drop(v, XCT_REASON_REJECT);
 }
 
@@ -204,10 +245,10 @@ static bool destination_range(struct xct_visit *v, const struct xct_rule *rule,
 bool xct_policy_destination(struct xct_visit *v, const struct xct_rule **rule,
 			    struct xct_tuple *leaving)
 {
-	struct xct_engine *eng = v->eng;
-	const struct xct_ruleset *rs = eng->rs;
+	const struct xct_ruleset *rs = v->eng->rs;
 	struct xct_nat_range range;
 	struct xct_subject subject;
+	struct xct_nat nat;
 
 	*rule = NULL;
 	if (!rs || !rs->n_dnat)
@@ -221,7 +262,9 @@ bool xct_policy_destination(struct xct_visit *v, const struct xct_rule **rule,
 		return true;
 	if (!destination_range(v, *rule, &range))
 		return false;
-	xct_nat_destination(&eng->table, &eng->random, &range, leaving);
+	/* Nobody's yet: no flow is ruled out, and none is evicted. */
+	xct_flow_nat(v->eng, NULL, &nat);
+	xct_nat_destination(&nat, &range, leaving);
 	return true;
 }
 
@@ -245,23 +288,39 @@ static bool source_range(struct xct_visit *v, const struct xct_rule *rule,
 	return true;
 }
 
+/* The rule about the source of @flow, whose packet is @routed by now. What ends
+ * at this host keeps its source: there only exemptions are looked for, so that
+ * they count every connection they speak of. */
+static const struct xct_rule *source_rule(struct xct_visit *v,
+					  const struct xct_flow *flow,
+					  const struct xct_tuple *routed)
+{
+	const struct xct_ruleset *rs = v->eng->rs;
+	const struct xct_rule *rule;
+	struct xct_subject subject;
+
+	if (!rs || !rs->n_snat)
+		return NULL;
+	make_subject(v, routed, flow->status, XCT_CLASS_NEW, &subject);
+	rule = find_nat_rule(v, rs->snat, rs->n_snat, &subject);
+	if (rule && rule->action != XCT_ACT_EXEMPT &&
+	    v->meta->hook != XCT_HOOK_POSTROUTING)
+		return NULL;
+	return rule;
+}
+
 bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 		       bool is_known)
 {
 	struct xct_engine *eng = v->eng;
-	const struct xct_rule *rule = NULL;
 	struct xct_nat_range range = { .port_first = 0 };
 	struct xct_tuple routed, leaving, reply;
-	struct xct_subject subject;
+	const struct xct_rule *rule;
+	struct xct_nat nat;
 
 	xct_flow_routed_tuple(flow, &routed);
 	leaving = routed;
-	if (eng->rs && eng->rs->n_snat &&
-	    v->meta->hook == XCT_HOOK_POSTROUTING) {
-		make_subject(v, &routed, flow->status, XCT_CLASS_NEW, &subject);
-		rule = find_nat_rule(v, eng->rs->snat, eng->rs->n_snat,
-				     &subject);
-	}
+	rule = source_rule(v, flow, &routed);
 	if (rule) {
 		xct_policy_count(v, rule);
 		if (rule->has_mark)
@@ -272,9 +331,8 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 			return false;
 	}
 	routed.zone = leaving.zone = xct_visit_answer_zone(v);
-	if (!xct_nat_source(&eng->table, &eng->random, &range,
-			    is_known ? flow : NULL,
-			    flow->tuple[XCT_DIR_ORIG].zone, &leaving)) {
+	xct_flow_nat(eng, flow, &nat);
+	if (!xct_nat_source(&nat, &range, &leaving)) {
 		eng->stats.insert_failed++;
 		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
 		return false;

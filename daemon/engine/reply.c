@@ -8,14 +8,15 @@
 #include "daemon/engine/l4.h"
 #include "daemon/engine/reply.h"
 
-#define IPV4_HEADER_LEN 20
-#define IPV6_HEADER_LEN 40
-#define TCP_HEADER_LEN	20
-#define ICMP_HEADER_LEN 8
-#define REPLY_TTL	64
-#define IPV4_DF		0x4000
-#define IPV4_ERROR_MAX	576  /* RFC 1812 4.3.2.3 */
-#define IPV6_ERROR_MAX	1280 /* RFC 4443 2.4 (c) */
+#define IPV4_HEADER_LEN	 20
+#define IPV6_HEADER_LEN	 40
+#define TCP_HEADER_LEN	 20
+#define ICMP_HEADER_LEN	 8
+#define REPLY_TTL	 64
+#define IPV4_DF		 0x4000
+#define IPV4_TOS_CONTROL 0xc0
+#define IPV4_ERROR_MAX	 576  /* RFC 1812 4.3.2.3 */
+#define IPV6_ERROR_MAX	 1280 /* RFC 4443 2.4 (c) */
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -41,13 +42,17 @@ static const struct icmp_code icmp_codes[] = {
 static uint16_t put_ip(uint8_t *buf, uint8_t family, const struct xct_addr *src,
 		       const struct xct_addr *dst, uint8_t proto, uint16_t len)
 {
+	bool is_error = proto != IPPROTO_TCP;
 	xct_be16 check;
 
 	if (family == AF_INET) {
 		memset(buf, 0, IPV4_HEADER_LEN);
 		buf[0] = 0x45;
 		xct_put_be16(buf + 2, len);
-		xct_put_be16(buf + 6, IPV4_DF);
+		/* As the kernel: errors go as internetwork control, and may be
+		 * fragmented (RFC 1812 4.3.2.5). */
+		buf[1] = is_error ? IPV4_TOS_CONTROL : 0;
+		xct_put_be16(buf + 6, is_error ? 0 : IPV4_DF);
 		buf[8] = REPLY_TTL;
 		buf[9] = proto;
 		memcpy(buf + 12, src->b, 4);

@@ -386,6 +386,33 @@ static bool is_ours(const struct xct_region_header *header, uint32_t max_flows)
 	       header->max_flows == max_flows;
 }
 
+int xct_table_copy(void *to, uint32_t to_max, const void *from,
+		   uint32_t from_max)
+{
+	const struct xct_region_header *old = from;
+	struct xct_region_header *header = to;
+	const struct xct_flow *flows = (const void *)(old + 1);
+	struct xct_flow *copy = (void *)(header + 1);
+	uint32_t n = 0;
+	int lost = 0;
+
+	if (is_blank(old))
+		return 0;
+	if (!is_ours(old, from_max))
+		return -EINVAL;
+	format_region(header, to_max);
+	header->next_id = old->next_id;
+	for (uint32_t i = 0; i < from_max; i++) {
+		if (!flows[i].id)
+			continue;
+		if (n < to_max)
+			copy[n++] = flows[i];
+		else
+			lost++;
+	}
+	return lost;
+}
+
 /* Put a record that survived into the indexes. */
 static bool adopt_record(struct xct_table *tbl, struct xct_flow *flow,
 			 bool (*adopt)(void *ctx, struct xct_flow *flow),

@@ -60,6 +60,10 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 		     bool (*adopt)(void *ctx, struct xct_flow *flow), void *ctx,
 		     uint32_t *n_torn);
 
+/* As xct_region_copy() (engine.h). */
+int xct_table_copy(void *to, uint32_t to_max, const void *from,
+		   uint32_t from_max);
+
 static inline uint32_t xct_table_index(const struct xct_table *tbl,
 				       const struct xct_flow *flow)
 {

@@ -29,6 +29,7 @@ struct xct_engine {
 	struct xct_engine_stats stats;
 	uint32_t evict_cursor;
 	struct xct_zone_slot zones[XCT_ZONE_CACHE]; /* by ifindex % size */
+	uint32_t n_unconfirmed; /* of the table's flows: nobody sees them yet */
 };
 
 /* The zone that the rules put what @ifindex receives into. */
@@ -81,6 +82,13 @@ static inline bool xct_visit_is_early(const struct xct_visit *v)
 	return v->meta->hook == XCT_HOOK_PREROUTING ||
 	       v->meta->hook == XCT_HOOK_OUTPUT;
 }
+
+/* Is @addr one of this host's? */
+bool xct_visit_is_local(const struct xct_visit *v, uint8_t family,
+			const struct xct_addr *addr);
+
+/* Does the packet come from this host? */
+bool xct_visit_is_own(const struct xct_visit *v);
 
 /* The verdict. Accepting also says what a later hook must know. */
 void xct_visit_accept(struct xct_visit *v, enum xct_stage stage);
@@ -143,6 +151,13 @@ bool xct_flow_is_chosen(const struct xct_flow *flow,
 			const struct xct_flow_info *info,
 			const struct xct_flow_filter *filter);
 void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow);
+
+/* The late hook has accepted a flow that an early one has made. */
+void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow);
+
+/* What nat.c needs to choose a translation for @flow. */
+void xct_flow_nat(struct xct_engine *eng, const struct xct_flow *flow,
+		  struct xct_nat *nat);
 void xct_flow_expire(struct xct_engine *eng, struct xct_flow *flow);
 
 #endif

@@ -175,6 +175,16 @@ def test_a_second_xctd_on_the_socket_is_refused(routed):
     assert ping(routed.client, SERVER)
 
 
+def test_two_cannot_manage_the_same_hooks(routed):
+    xctd = routed.start_xctd(CLOSED)
+    other = str(routed.dir / "other.sock")
+    code, said = run_xctd(routed, "-s", other, "--queue", "100")
+    assert code == EXIT_RUNNING and "hooks: manual" in said
+    assert "NFQUEUE" in hooks_left(routed.router)  # the first one's
+    assert not ping(routed.client, SERVER, wait=0.2)
+    assert xctd.is_alive()
+
+
 def test_a_queue_in_use_is_refused(routed):
     xctd = routed.start_xctd(OPEN)
     other = str(routed.dir / "other.sock")

@@ -144,6 +144,20 @@ static char *fake_hooks(void *ctx)
 	return strdup("*raw\n");
 }
 
+/* Its own standard error will do for a descriptor. */
+static void fake_takeover(void *ctx,
+			  bool (*fn)(void *arg, const char *name, int fd),
+			  void *arg)
+{
+	(void)ctx;
+	(void)fn(arg, "xct-flows", STDERR_FILENO);
+}
+
+static void fake_leave(void *ctx)
+{
+	(void)ctx;
+}
+
 static bool fake_reload(void *ctx, char **text)
 {
 	struct server *s = ctx;
@@ -178,6 +192,8 @@ static int setup(void **state)
 					   .status = fake_status,
 					   .hooks = fake_hooks,
 					   .reload = fake_reload,
+					   .takeover = fake_takeover,
+					   .leave = fake_leave,
 					   .ctx = s };
 	s->ctl = xct_control_new(s->epoll_fd, s->listen_fd, &s->ops);
 	assert_non_null(s->ctl);
@@ -506,7 +522,7 @@ static void garbage_ends_the_connection(void **state)
 		{ XCT_FRAME_MAGIC + 1, 0, XCT_REQ_COUNT, 0 },
 		{ 0, 0, 0, 0 },
 		{ XCT_FRAME_MAGIC, 0, 0, 0 },
-		{ XCT_FRAME_MAGIC, 0, XCT_REQ_CREATE + 1, 0 },
+		{ XCT_FRAME_MAGIC, 0, XCT_REQ_LEAVE + 1, 0 },
 		{ XCT_FRAME_MAGIC, 0, XCT_RSP_END, 0 },
 		{ XCT_FRAME_MAGIC, 0, XCT_REQ_COUNT, 1 },
 		{ XCT_FRAME_MAGIC, XCT_REQUEST_MAX + 1, XCT_REQ_LIST, 0 },
@@ -735,6 +751,37 @@ static void create_says_why_not(void **state)
 	close(fd);
 }
 
+static void a_successor_is_given_descriptors_by_name(void **state)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	struct server *s = *state;
+	struct {
+		struct xct_frame frame;
+		char name[9];
+	} got;
+	struct iovec iov = { &got, sizeof(got.frame) + sizeof(got.name) };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	int fd = dial(s), passed = -1;
+	const struct cmsghdr *cmsg;
+
+	ask(fd, XCT_REQ_TAKEOVER, NULL, 0);
+	settle(s);
+	assert_int_equal(recvmsg(fd, &msg, MSG_WAITALL), iov.iov_len);
+	assert_int_equal(got.frame.type, XCT_RSP_FD);
+	assert_memory_equal(got.name, "xct-flows", sizeof(got.name));
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (!cmsg)
+		fail_msg("no descriptor came");
+	else
+		memcpy(&passed, CMSG_DATA(cmsg), sizeof(passed));
+	assert_true(fcntl(passed, F_GETFD) >= 0);
+	close(passed);
+	close(fd);
+}
+
 static void reload_says_how_it_went(void **state)
 {
 	struct server *s = *state;
@@ -765,6 +812,8 @@ static int visit_as_nobody(const struct server *s)
 		{ XCT_REQ_DELETE, sizeof(struct xct_flow_filter) },
 		{ XCT_REQ_FLUSH, 0 },
 		{ XCT_REQ_RELOAD, 0 },
+		{ XCT_REQ_TAKEOVER, 0 },
+		{ XCT_REQ_LEAVE, 0 },
 		{ XCT_REQ_UPDATE, sizeof(struct xct_flow_update) },
 		{ XCT_REQ_CREATE, sizeof(struct xct_flow_create) },
 	};
@@ -908,6 +957,7 @@ int main(void)
 		TEST(flush_counts_and_shows_nothing),
 		TEST(update_shows_what_it_changed),
 		TEST(create_says_why_not),
+		TEST(a_successor_is_given_descriptors_by_name),
 		TEST(reload_says_how_it_went),
 		TEST(stranger_may_read_but_not_change),
 		TEST(socket_is_taken_over_only_from_the_dead),

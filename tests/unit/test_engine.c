@@ -54,6 +54,22 @@ static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 			      addr);
 }
 
+static bool host_is_local(void *ctx, uint8_t family,
+			  const struct xct_addr *addr)
+{
+	static const char *const own[] = { "10.0.0.1", "203.0.113.1", "fd00::1",
+					   "2001:db8::1" };
+	struct xct_addr a;
+	uint8_t f;
+
+	(void)ctx;
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(own); i++)
+		if (xct_addr_parse(own[i], &f, &a) && f == family &&
+		    xct_addr_equal(&a, addr))
+			return true;
+	return false;
+}
+
 static void host_event(void *ctx, const struct xct_event *event)
 {
 	struct world *w = ctx;
@@ -76,8 +92,11 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	xct_l4_config_default(&w->cfg.l4);
-	w->cfg.host = (struct xct_host_ops){ host_ifname, host_ifaddr,
-					     host_event, w };
+	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
+					     .ifaddr = host_ifaddr,
+					     .is_local = host_is_local,
+					     .event = host_event,
+					     .ctx = w };
 	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
 	w->cfg.accounting = true;
 	w->region = aligned_alloc(64, (xct_region_size(MAX_FLOWS) + 63) & ~63u);
@@ -187,18 +206,25 @@ static bool keep_info(void *ctx, const struct xct_flow_info *info)
 	return true;
 }
 
-/* The only flow that is listed. */
-static struct xct_flow_info only_flow(struct world *w)
+/* A flow that is listed; its id is 0 if there is none. */
+static struct xct_flow_info any_flow(struct world *w)
 {
 	struct xct_flow_info info = { 0 };
-	struct xct_engine_stats stats;
 	uint32_t cursor = 0;
 
 	(void)xct_engine_walk(w->eng, &cursor, w->now, NULL, MAX_FLOWS,
 			      keep_info, &info);
+	return info;
+}
+
+/* The only flow. */
+static struct xct_flow_info only_flow(struct world *w)
+{
+	struct xct_engine_stats stats;
+
 	xct_engine_stats(w->eng, &stats);
 	assert_int_equal(1, stats.flows);
-	return info;
+	return any_flow(w);
 }
 
 static uint64_t counted(struct world *w, enum xct_reason reason)
@@ -320,6 +346,94 @@ static void an_exhausted_port_range_drops_with_its_reason(void **state)
 	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
 }
 
+static void a_closed_connection_gives_its_port_to_a_newer_one(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, "nat: [{out: wan0, proto: tcp, "
+		     "snat: \"203.0.113.7:4000\"}]\n");
+	packet_tcp(&p, "10.0.0.2", 9, "198.51.100.9", 80, TCP_SYN, 100, 0, 0);
+	(void)forward(w, &p, LAN, WAN, false);
+	packet_tcp(&p, "198.51.100.9", 80, "203.0.113.7", 4000,
+		   TCP_SYN | TCP_ACK, 9, 101, 0);
+	(void)forward(w, &p, WAN, LAN, true);
+	/* Not while it is open .. */
+	packet_tcp(&p, "10.0.0.3", 9, "198.51.100.9", 80, TCP_SYN, 500, 0, 0);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, LAN, WAN, false));
+	packet_tcp(&p, "10.0.0.2", 9, "198.51.100.9", 80, TCP_RST | TCP_ACK,
+		   101, 10, 0);
+	(void)forward(w, &p, LAN, WAN, false);
+	assert_int_equal(XCT_TCP_CLOSE, only_flow(w).state);
+	/* .. nor to one whose segments could be taken for the old one's .. */
+	packet_tcp(&p, "10.0.0.3", 9, "198.51.100.9", 80, TCP_SYN, 50, 0, 0);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, LAN, WAN, false));
+	/* .. but to one that is later. */
+	packet_tcp(&p, "10.0.0.3", 9, "198.51.100.9", 80, TCP_SYN, 500, 0, 0);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	assert_addrs(&p, "203.0.113.7", 4000, "198.51.100.9", 80);
+	assert_int_equal(XCT_TCP_SYN_SENT, only_flow(w).state);
+}
+
+static void what_this_host_sends_is_output_whatever_it_came_by(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, "filter: {forward: {default: drop}}\n");
+	/* The outer packet of a tunnel has the tunnel as input interface. */
+	packet_udp(&p, "203.0.113.1", 4789, "198.51.100.9", 4789, 9);
+	hook(w, &p, XCT_HOOK_POSTROUTING, 77, WAN, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	packet_udp(&p, "203.0.113.99", 4789, "198.51.100.9", 4789, 9);
+	hook(w, &p, XCT_HOOK_POSTROUTING, 77, WAN, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_VERDICT_DROP, w->res.verdict);
+}
+
+static void a_broadcast_is_rejected_without_an_answer(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, "filter: {input: {default: reject}}\n");
+	packet_udp(&p, "10.0.0.2", 9, "10.0.0.255", 53, 9);
+	hook(w, &p, XCT_HOOK_INPUT, LAN, 0, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_REASON_REJECT, w->res.reason);
+	assert_int_equal(0, w->res.reply_len);
+	/* From the address that was asked, not from the nearest one. */
+	packet_udp(&p, "10.0.0.2", 9, "203.0.113.1", 53, 9);
+	hook(w, &p, XCT_HOOK_INPUT, LAN, 0, XCT_STAGE_FRESH);
+	assert_memory_equal("\xcb\0\x71\x01", w->res.reply + 12, 4);
+}
+
+static void an_exempt_rule_counts_what_ends_here_too(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, "nat:\n"
+		     "- {name: not, in: wan0, proto: tcp, dport: 9, "
+		     "exempt: yes}\n"
+		     "- {in: wan0, proto: tcp, dnat: 10.0.0.10}\n");
+	packet_tcp(&p, "198.51.100.9", 7, "203.0.113.1", 9, TCP_SYN, 1, 0, 0);
+	hook(w, &p, XCT_HOOK_PREROUTING, WAN, 0, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_STAGE_FRESH, w->res.stage);
+	hook(w, &p, XCT_HOOK_INPUT, WAN, 0, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	assert_int_equal(1, hits(w, "not"));
+}
+
+static void a_packet_from_another_hook_has_its_own_reason(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	packet_udp(&p, "10.0.0.2", 9, "198.51.100.9", 53, 9);
+	hook(w, &p, 2 /* FORWARD */, LAN, WAN, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_VERDICT_DROP, w->res.verdict);
+	assert_int_equal(1, counted(w, XCT_REASON_HOOK));
+}
+
 static void port_forward_visits_two_hooks_once_and_then_one(void **state)
 {
 	struct world *w = *state;
@@ -332,7 +446,8 @@ static void port_forward_visits_two_hooks_once_and_then_one(void **state)
 	hook(w, &p, XCT_HOOK_PREROUTING, WAN, 0, XCT_STAGE_FRESH);
 	assert_int_equal(XCT_STAGE_ROUTED, w->res.stage);
 	assert_addrs(&p, "198.51.100.9", 7, "10.0.0.10", 80);
-	assert_int_equal(0, only_flow(w).id); /* not listed: unconfirmed */
+	assert_int_equal(0, flows(w)); /* neither counted nor listed */
+	assert_int_equal(0, any_flow(w).id);
 	hook(w, &p, XCT_HOOK_POSTROUTING, WAN, LAN, XCT_STAGE_ROUTED);
 	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
 	assert_int_equal(XCT_STAGE_FRESH, w->res.stage);
@@ -1304,6 +1419,11 @@ int main(void)
 		TEST(two_clients_with_one_port_get_different_reply_tuples),
 		TEST(a_low_port_is_replaced_by_a_low_port),
 		TEST(an_exhausted_port_range_drops_with_its_reason),
+		TEST(a_closed_connection_gives_its_port_to_a_newer_one),
+		TEST(what_this_host_sends_is_output_whatever_it_came_by),
+		TEST(a_broadcast_is_rejected_without_an_answer),
+		TEST(an_exempt_rule_counts_what_ends_here_too),
+		TEST(a_packet_from_another_hook_has_its_own_reason),
 		TEST(port_forward_visits_two_hooks_once_and_then_one),
 		TEST(an_unconfirmed_flow_lets_nothing_back),
 		TEST(hairpin_translates_both_halves_in_both_directions),

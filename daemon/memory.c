@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The memory that outlives the process.
+ *
+ * Theory of operation: one memfd, so that one descriptor is all that must be
+ * kept. It begins with a header that says what follows; then the pending
+ * packets of all queues; then, on a page of its own, the engine's region, whose
+ * layout is the engine's affair. Nothing in it is a pointer.
+ */
+#include "daemon/memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MEMORY_MAGIC   UINT64_C(0x0a6d656d2d746378) /* "xct-mem\n" */
+#define MEMORY_VERSION 1
+#define PAGE	       4096u
+
+struct header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t max_flows;
+	uint8_t pad[48];
+	struct xct_pending pending[XCT_QUEUES_MAX];
+};
+
+#define REGION_OFFSET ((sizeof(struct header) + PAGE - 1) & ~(size_t)(PAGE - 1))
+
+static size_t memory_size(uint32_t max_flows)
+{
+	return REGION_OFFSET + xct_region_size(max_flows);
+}
+
+static int map(struct xct_memory *m, uint32_t max_flows)
+{
+	struct header *header;
+
+	m->size = memory_size(max_flows);
+	m->base = mmap(NULL, m->size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_NORESERVE, m->fd, 0);
+	if (m->base == MAP_FAILED) {
+		m->base = NULL;
+		return -errno;
+	}
+	/* Huge pages are a matter of speed only: they may be refused. */
+	(void)madvise(m->base, m->size, MADV_HUGEPAGE);
+	header = m->base;
+	m->max_flows = max_flows;
+	m->pending = header->pending;
+	m->region = (uint8_t *)m->base + REGION_OFFSET;
+	return 0;
+}
+
+int xct_memory_new(struct xct_memory *m, uint32_t max_flows)
+{
+	struct header *header;
+	int err;
+
+	*m = (struct xct_memory){ .fd = memfd_create("xct-flows",
+						     MFD_CLOEXEC) };
+	if (m->fd < 0)
+		return -errno;
+	err = ftruncate(m->fd, (off_t)memory_size(max_flows)) < 0
+		      ? -errno
+		      : map(m, max_flows);
+	if (err) {
+		xct_memory_free(m);
+		return err;
+	}
+	header = m->base;
+	header->max_flows = max_flows;
+	header->version = MEMORY_VERSION;
+	header->magic = MEMORY_MAGIC;
+	return 0;
+}
+
+int xct_memory_adopt(struct xct_memory *m, int fd)
+{
+	struct header header;
+	struct stat st;
+	int err;
+
+	*m = (struct xct_memory){ .fd = fd };
+	if (pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
+	    fstat(fd, &st) < 0 || header.magic != MEMORY_MAGIC ||
+	    header.version != MEMORY_VERSION ||
+	    (uint64_t)st.st_size != memory_size(header.max_flows))
+		err = -EINVAL;
+	else
+		err = map(m, header.max_flows);
+	if (err)
+		xct_memory_free(m);
+	return err;
+}
+
+void xct_memory_free(struct xct_memory *m)
+{
+	if (m->base)
+		munmap(m->base, m->size);
+	if (m->fd >= 0)
+		(void)close(m->fd); /* nothing is written through it */
+	*m = (struct xct_memory){ .fd = -1 };
+}

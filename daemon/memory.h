@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The memory that outlives the process: a memfd with the flows, and with what
+ * the engine has seen but the kernel has not been answered yet.
+ */
+#ifndef XCT_DAEMON_MEMORY_H
+#define XCT_DAEMON_MEMORY_H
+
+#include "daemon/engine/engine.h"
+#include "daemon/nfq.h"
+
+#define XCT_QUEUES_MAX 256
+
+/*
+ * Packets of one queue that are in the engine's hands. A worker that dies with
+ * them leaves them unanswered: its successor gets them again, and knows those
+ * that the engine has finished by their fingerprint. Written by one worker.
+ */
+struct xct_pending {
+	uint32_t number; /* of the queue */
+	uint32_t n_done; /* packets the engine is through with */
+	uint64_t fingerprint[XCT_NFQ_BATCH];
+};
+
+struct xct_memory {
+	int fd; /* -1: none */
+	void *base;
+	size_t size;
+	uint32_t max_flows;
+	struct xct_pending *pending; /* [XCT_QUEUES_MAX] */
+	void *region;		     /* for xct_engine_attach() */
+};
+
+/* New, blank memory for @max_flows. 0 or -errno. */
+int xct_memory_new(struct xct_memory *memory, uint32_t max_flows);
+
+/* The memory behind @fd, which is taken in any case. 0, -EINVAL (of another
+ * version, or damaged: nothing was changed), or another -errno. */
+int xct_memory_adopt(struct xct_memory *memory, int fd);
+
+/* Unmap it, and close the descriptor. An empty one (fd -1) is accepted. */
+void xct_memory_free(struct xct_memory *memory);
+
+#endif
