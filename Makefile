@@ -103,7 +103,7 @@ CTL_LIB    := $(B)/libxct-ctl.a
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all deps demo check unit netns lint format fuzz install uninstall \
+.PHONY: all deps demo check unit netns conform lint format fuzz install uninstall \
 	clean help FORCE
 
 all: $(B)/xctd $(B)/xctctl ## build xctd and xctctl
@@ -125,6 +125,12 @@ unit: $(UNIT_BIN) ## unit tests; SAN=1: under ASan and UBSan
 netns: all ## integration tests in network namespaces (needs root)
 	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -p no:cacheprovider \
 		-q $(PYTEST_ARGS) $(or $(TESTS),tests/netns)
+
+conform: all ## kernel and xct side by side: PCAP=FILE..., or SEED= COUNT= NAT= KINDS= (root)
+	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) tests/conform/conform.py \
+		$(if $(PCAP),--pcap $(PCAP),$(if $(SEED),--seed $(SEED)) \
+		--count $(or $(COUNT),20) $(if $(NAT),--nat $(NAT)) \
+		$(if $(KINDS),--kinds $(KINDS)))
 
 lint: $(ENGINE_LIB) ## format, cppcheck, include graph, engine symbols, docs
 	$(Q)PYTHON='$(PYTHON)' tests/lint/run.sh $(ENGINE_LIB)

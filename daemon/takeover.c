@@ -19,8 +19,7 @@
 
 #include "common/frame.h"
 
-#define NAME_MAX_LEN 63
-#define TIMEOUT_S    10
+#define TIMEOUT_S 10
 
 static int request(int fd, uint16_t type)
 {
@@ -100,7 +99,7 @@ int xct_takeover_begin(const char *path,
 {
 	union {
 		struct xct_frame_end end;
-		char text[1024];
+		char text[1024]; /* a name, or why not */
 	} payload;
 	struct xct_frame frame;
 	int fd = connect_to(path), passed, ret;
@@ -115,7 +114,7 @@ int xct_takeover_begin(const char *path,
 			break;
 		if (passed < 0)
 			continue; /* a text: the end says it too */
-		payload.text[ret < NAME_MAX_LEN ? ret : NAME_MAX_LEN] = '\0';
+		payload.text[frame.len] = '\0';
 		fn(ctx, payload.text, passed);
 	}
 	if (ret >= 0)

@@ -21,8 +21,9 @@ bool xct_visit_is_own(const struct xct_visit *v)
 
 	if (v->meta->hook != XCT_HOOK_POSTROUTING)
 		return v->meta->hook == XCT_HOOK_OUTPUT;
-	if (!v->meta->in_if)
-		return true;
+	/* Of a malformed packet nothing but the interface is known. */
+	if (!v->meta->in_if || !v->tuple.family)
+		return !v->meta->in_if;
 	xct_pkt_addrs(&v->pkt, &src, &dst);
 	return xct_visit_is_local(v, v->pkt.family, &src);
 }
