@@ -112,22 +112,15 @@ enum xct_exit xct_ctl_stats(const struct xct_ctl *ctl)
 	print_numbers("  ", json_object_get(json, "class"));
 	print_reasons(json_object_get(json, "reasons"));
 	print_queues(json_object_get(json, "queues"));
+	puts("IPv4 fragments, put together by the kernel");
+	print_numbers("  ", json_object_get(json, "reassembly"));
 	json_decref(json);
 	return XCT_EXIT_OK;
 }
 
-/* Packets of @cls; rules and reports do not agree on the case of its name. */
 static uint64_t class_packets(json_t *classes, enum xct_class cls)
 {
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(classes, key, value)
-	{
-		if (strcasecmp(key, xct_class_name(cls)) == 0)
-			return (uint64_t)json_integer_value(value);
-	}
-	return 0;
+	return xct_json_number(classes, xct_class_name(cls));
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "daemon/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/describe.h"
+#include "daemon/reassembly.h"
 #include "daemon/sd.h"
 
 /* jansson's _new functions take what is given, also when they fail, and accept
@@ -61,6 +62,19 @@ static json_t *queue_stats(const struct xct_worker *worker)
 	return queue;
 }
 
+static json_t *reassembly_stats(void)
+{
+	struct xct_reassembly numbers;
+	json_t *object = json_object();
+
+	xct_reassembly_read(&numbers);
+	set(object, "fragments", number(numbers.fragments));
+	set(object, "whole", number(numbers.whole));
+	set(object, "failed", number(numbers.failed));
+	set(object, "memory", number(numbers.memory));
+	return object;
+}
+
 char *xct_report_stats(struct xct_daemon *d)
 {
 	json_t *root = json_object(), *classes = json_object();
@@ -88,6 +102,7 @@ char *xct_report_stats(struct xct_daemon *d)
 	for (unsigned int i = 0; i < d->n_workers; i++)
 		append(queues, queue_stats(d->workers[i]));
 	set(root, "queues", queues);
+	set(root, "reassembly", reassembly_stats());
 	return dump(root);
 }
 

@@ -232,3 +232,31 @@ def test_the_mark_of_a_rule_is_seen_in_the_list(routed):
     assert entry["mark"] == 7
     assert len(routed.xctd.list("-m", "7")) == 1
     assert routed.xctd.list("-m", "8") == []
+
+
+def test_what_is_bridged_is_forwarded(routed):
+    """Where br_netfilter shows bridged packets to the IP hooks."""
+    router = routed.router
+    host = routed.namespace("b")
+    router.ip("link add br0 type bridge", "link set br0 up",
+              "addr del 10.0.0.1/24 dev lan0", "link set lan0 master br0",
+              "addr add 10.0.0.1/24 dev br0",
+              "link add port1 type veth peer name eth0 netns " + host.name,
+              "link set port1 up master br0")
+    host.ip("link set eth0 up", "addr add 10.0.0.9/24 dev eth0")
+    sysctl = router.run("sysctl", "-n", "net.bridge.bridge-nf-call-iptables",
+                        check=False)
+    if sysctl.stdout.strip() != "1":
+        pytest.skip("no br_netfilter here")
+    xctd = routed.start_xctd("""
+filter:
+  forward:
+    default: drop
+    rules: [{name: bridged, in: br0, out: br0, proto: tcp, accept: yes}]
+  output: {default: drop}
+""")
+    assert not ping(routed.client, "10.0.0.9", wait=0.3)
+    assert xctd.json("rules")["policies"][0]["hits"] > 0
+    with host.listen("10.0.0.9", 80):
+        assert can_connect(routed.client, "10.0.0.9", 80)
+    assert xctd.hits("bridged") == 1
