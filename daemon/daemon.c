@@ -226,11 +226,6 @@ static void addrs_ready(struct xct_poll *poll, uint32_t events)
 
 /* ------------------------------------------------- the control socket */
 
-/* Names of descriptors that outlive the process. */
-#define KEPT_MEMORY "xct-flows"
-#define KEPT_SOCKET "xct-socket"
-#define KEPT_QUEUE  "xct-queue-" /* and its number */
-
 static bool
 control_walk(void *ctx, uint32_t *cursor, const struct xct_flow_filter *filter,
 	     uint32_t max, bool is_delete,
@@ -330,13 +325,13 @@ static void control_takeover(void *ctx,
 	struct xct_daemon *d = ctx;
 	char name[32];
 
-	if (!fn(arg, KEPT_MEMORY, d->memory.fd) ||
-	    !fn(arg, KEPT_SOCKET, d->listen_fd))
+	if (!fn(arg, XCT_KEPT_MEMORY, d->memory.fd) ||
+	    !fn(arg, XCT_KEPT_SOCKET, d->listen_fd))
 		return;
 	for (unsigned int i = 0; i < d->n_workers; i++) {
 		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
 
-		snprintf(name, sizeof(name), KEPT_QUEUE "%u",
+		snprintf(name, sizeof(name), XCT_KEPT_QUEUE "%u",
 			 xct_nfq_number(nfq));
 		if (!fn(arg, name, xct_nfq_fd(nfq)))
 			return;
@@ -554,42 +549,19 @@ static void make_directory(const char *path)
 		(void)mkdir(dir, 0755);
 }
 
-/* One of the descriptors that systemd hands over. */
-static void take_fd(void *ctx, const char *name, int fd)
-{
-	struct xct_kept *kept = ctx;
-	size_t prefix = strlen(KEPT_QUEUE);
-
-	if (strcmp(name, KEPT_MEMORY) == 0 && kept->memory_fd < 0) {
-		kept->memory_fd = fd;
-	} else if (strncmp(name, KEPT_QUEUE, prefix) == 0 &&
-		   kept->n_queues < XCT_QUEUES_MAX) {
-		kept->queue[kept->n_queues].number =
-			(uint16_t)strtoul(name + prefix, NULL, 10);
-		kept->queue[kept->n_queues++].fd = fd;
-	} else if (xct_sd_is_listening(fd) && kept->listen_fd < 0) {
-		kept->listen_fd = fd;
-	} else {
-		xct_log(LOG_WARNING,
-			"systemd handed over \"%s\", which is of no use here",
-			name);
-		close_fd(fd);
-	}
-}
-
 static enum xct_exit start_kept(struct xct_daemon *d)
 {
 	int ret;
 
 	if (d->options.is_takeover) {
 		d->predecessor = xct_takeover_begin(d->options.socket_path,
-						    take_fd, &d->kept);
+						    xct_kept_note, &d->kept);
 		if (d->predecessor < 0)
 			return failed("take over from the xctd that runs",
 				      -d->predecessor);
 		return XCT_EXIT_OK;
 	}
-	ret = xct_sd_take_fds(take_fd, &d->kept);
+	ret = xct_sd_take_fds(xct_kept_note, &d->kept);
 	if (ret < 0)
 		return failed("take over what systemd has kept", -ret);
 	return XCT_EXIT_OK;
@@ -661,53 +633,6 @@ static void *map_work(size_t size)
 	return memory;
 }
 
-/* The flows of @old go into new memory of the configured size. */
-static int resize_memory(struct xct_daemon *d, struct xct_memory *old,
-			 uint32_t max_flows)
-{
-	int ret = xct_memory_new(&d->memory, max_flows);
-
-	if (ret < 0)
-		return ret;
-	ret = xct_region_copy(d->memory.region, max_flows, old->region,
-			      old->max_flows);
-	if (ret < 0)
-		xct_log(LOG_WARNING, "the flows of an earlier xctd are of "
-				     "another version: starting without");
-	else if (ret > 0)
-		xct_log(LOG_WARNING,
-			"table-size is %u now: %d of the flows do not fit",
-			max_flows, ret);
-	memcpy(d->memory.pending, old->pending,
-	       XCT_QUEUES_MAX * sizeof(*old->pending));
-	return 0;
-}
-
-/* Memory for the flows: that of a predecessor if there is one. */
-static int get_memory(struct xct_daemon *d, uint32_t max_flows)
-{
-	struct xct_memory old = { .fd = -1 };
-	int ret;
-
-	if (d->kept.memory_fd < 0)
-		return xct_memory_new(&d->memory, max_flows);
-	ret = xct_memory_adopt(&old, d->kept.memory_fd);
-	d->kept.memory_fd = -1;
-	if (ret < 0) {
-		xct_log(LOG_WARNING, "the flows of an earlier xctd cannot be "
-				     "taken over, they are of another version "
-				     "or damaged: starting without");
-		return xct_memory_new(&d->memory, max_flows);
-	}
-	if (old.max_flows == max_flows) {
-		d->memory = old;
-		return 0;
-	}
-	ret = resize_memory(d, &old, max_flows);
-	xct_memory_free(&old);
-	return ret;
-}
-
 /* The last moment at which a takeover can fail harmlessly: from here on the
  * predecessor touches nothing. */
 static enum xct_exit finish_takeover(struct xct_daemon *d)
@@ -728,6 +653,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	uint32_t max_flows = d->config->settings.table_size;
 	struct xct_engine_config cfg;
 	xct_msec begin = xct_clock_now();
+	bool is_new;
 	int ret;
 
 	if (getrandom(&d->seed, sizeof(d->seed), 0) != sizeof(d->seed))
@@ -735,7 +661,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	d->events = xct_events_new();
 	if (!d->events)
 		return failed("allocate memory for events", ENOMEM);
-	ret = get_memory(d, max_flows);
+	ret = xct_kept_memory(&d->kept, max_flows, &d->memory, &is_new);
 	if (ret < 0)
 		return failed("get memory for the flows", -ret);
 	d->work_size = xct_engine_work_size(max_flows);
@@ -750,6 +676,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 		xct_log(LOG_WARNING, "the flows of an earlier xctd are of "
 				     "another version: starting without");
 		xct_memory_free(&d->memory);
+		is_new = true;
 		ret = xct_memory_new(&d->memory, max_flows);
 		if (ret == 0)
 			ret = xct_engine_attach(&d->engine, d->memory.region,
@@ -764,8 +691,11 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 			"%u flows adopted in %u ms (%u were over, %u torn)",
 			d->adopted.adopted, (unsigned int)d->adopt_ms,
 			d->adopted.expired, d->adopted.torn);
-	if (d->options.is_kept)
-		xct_sd_keep(KEPT_MEMORY, d->memory.fd);
+	if (d->options.is_kept && is_new) {
+		/* In place of one that could not be used, if there was one. */
+		xct_sd_forget(XCT_KEPT_MEMORY);
+		xct_sd_keep(XCT_KEPT_MEMORY, d->memory.fd);
+	}
 	xct_engine_set_ruleset(d->engine, &d->config->ruleset);
 	return XCT_EXIT_OK;
 }
@@ -803,64 +733,24 @@ static unsigned int choose_workers(const struct xct_settings *settings)
 	return n < room ? n : room;
 }
 
-/* The predecessor's socket of queue @number, or -1. */
-static int take_queue_fd(struct xct_kept *kept, uint16_t number)
-{
-	int fd;
-
-	for (unsigned int i = 0; i < kept->n_queues; i++) {
-		if (kept->queue[i].number != number)
-			continue;
-		fd = kept->queue[i].fd;
-		kept->queue[i] = kept->queue[--kept->n_queues];
-		return fd;
-	}
-	return -1;
-}
-
 /* Open a queue, going on where a predecessor has left it. */
 static int open_queue(struct xct_daemon *d, struct xct_nfq **nfq,
 		      uint16_t number)
 {
 	const struct xct_settings *settings = &d->config->settings;
-	int fd = take_queue_fd(&d->kept, number), ret;
 	char name[32];
+	int ret;
 
-	snprintf(name, sizeof(name), KEPT_QUEUE "%u", number);
-	if (fd >= 0) {
-		ret = xct_nfq_adopt(nfq, fd, number, settings->queue_length,
-				    settings->fail_open);
-		if (ret == 0)
-			return 0;
-		xct_log(LOG_WARNING,
-			"queue %u: its kept socket is of no use (%s)", number,
-			strerror(-ret));
-		/* While systemd has it nobody else can bind the queue. */
-		xct_sd_forget(name);
-	}
+	ret = xct_kept_queue(&d->kept, number, settings->queue_length,
+			     settings->fail_open, nfq);
+	if (ret == 0)
+		return 0; /* and goes on being kept */
 	ret = xct_nfq_open(nfq, number, settings->queue_length,
 			   settings->fail_open);
+	snprintf(name, sizeof(name), XCT_KEPT_QUEUE "%u", number);
 	if (ret == 0 && d->options.is_kept)
 		xct_sd_keep(name, xct_nfq_fd(*nfq));
 	return ret;
-}
-
-/* Queues that are not used any more: what waits in them is dropped. */
-static void drop_kept(struct xct_daemon *d)
-{
-	struct xct_kept *kept = &d->kept;
-	char name[32];
-
-	while (kept->n_queues > 0) {
-		kept->n_queues--;
-		snprintf(name, sizeof(name), KEPT_QUEUE "%u",
-			 kept->queue[kept->n_queues].number);
-		xct_sd_forget(name);
-		close_fd(kept->queue[kept->n_queues].fd);
-	}
-	close_fd(kept->memory_fd);
-	close_fd(kept->listen_fd);
-	kept->memory_fd = kept->listen_fd = -1;
 }
 
 static enum xct_exit start_workers(struct xct_daemon *d)
@@ -903,7 +793,8 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 		if (ret == 0)
 			d->n_workers++;
 	}
-	drop_kept(d);
+	if (ret == 0)
+		xct_kept_forget(&d->kept);
 	return ret < 0 ? failed("start the workers", -ret) : XCT_EXIT_OK;
 }
 
@@ -1013,7 +904,8 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	d->options = *options;
 	pthread_mutex_init(&d->lock, NULL);
 	d->memory.fd = d->epoll_fd = d->listen_fd = d->hooks_lock = -1;
-	d->kept.memory_fd = d->kept.listen_fd = d->predecessor = -1;
+	d->predecessor = -1;
+	xct_kept_init(&d->kept);
 	d->signals.fd = d->timer.fd = d->failed.fd = -1;
 	d->raw.fd4 = d->raw.fd6 = -1;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
@@ -1059,7 +951,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	if (d->work)
 		munmap(d->work, d->work_size);
 	xct_memory_free(&d->memory);
-	drop_kept(d);
+	xct_kept_close(&d->kept);
 	close_fd(d->predecessor);
 	close_fd(d->hooks_lock);
 	close_fd(d->signals.fd);

@@ -21,6 +21,7 @@
 #include "daemon/control.h"
 #include "daemon/events.h"
 #include "daemon/hooks.h"
+#include "daemon/kept.h"
 #include "daemon/loop.h"
 #include "daemon/memory.h"
 #include "daemon/netdev.h"
@@ -44,17 +45,6 @@ struct xct_gone {
 };
 
 #define XCT_GONE_MAX 64
-
-/* Descriptors that outlived a predecessor; -1: none. */
-struct xct_kept {
-	int listen_fd;
-	int memory_fd;
-	struct {
-		uint16_t number;
-		int fd;
-	} queue[XCT_QUEUES_MAX];
-	unsigned int n_queues;
-};
 
 struct xct_daemon {
 	struct xct_options options;

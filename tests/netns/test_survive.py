@@ -40,6 +40,7 @@ def take_over(lab, old):
 def test_a_takeover_loses_no_packet_and_counts_each_once(routed):
     xctd = routed.start_xctd(POLICY)
     ping = pings(routed.client, 400, 0.005)
+    wait_for(lambda: xctd.list("-p", "icmp"), "the flow")
     for _ in range(4):
         take_over(routed, xctd)
     assert lost(ping.communicate(timeout=20)[0]) == 0

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Taking what a predecessor has left into use. */
+#include "daemon/kept.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/sd.h"
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd); /* others hold it too */
+	*fd = -1;
+}
+
+void xct_kept_init(struct xct_kept *kept)
+{
+	*kept = (struct xct_kept){ .listen_fd = -1, .memory_fd = -1 };
+}
+
+void xct_kept_note(void *ctx, const char *name, int fd)
+{
+	struct xct_kept *kept = ctx;
+	size_t prefix = strlen(XCT_KEPT_QUEUE);
+
+	if (strcmp(name, XCT_KEPT_MEMORY) == 0 && kept->memory_fd < 0) {
+		kept->memory_fd = fd;
+	} else if (strncmp(name, XCT_KEPT_QUEUE, prefix) == 0 &&
+		   kept->n_queues < XCT_QUEUES_MAX) {
+		kept->queue[kept->n_queues].number =
+			(uint16_t)strtoul(name + prefix, NULL, 10);
+		kept->queue[kept->n_queues++].fd = fd;
+	} else if (xct_sd_is_listening(fd) && kept->listen_fd < 0) {
+		kept->listen_fd = fd;
+	} else {
+		xct_log(LOG_WARNING, "handed over and of no use here: \"%s\"",
+			name);
+		close_fd(&fd);
+	}
+}
+
+/* The flows of @old go into new memory of another size. */
+static int resize(const struct xct_memory *old, uint32_t max_flows,
+		  struct xct_memory *memory)
+{
+	int ret = xct_memory_new(memory, max_flows);
+
+	if (ret < 0)
+		return ret;
+	ret = xct_region_copy(memory->region, max_flows, old->region,
+			      old->max_flows);
+	if (ret < 0)
+		xct_log(LOG_WARNING, "the flows of an earlier xctd are of "
+				     "another version: starting without");
+	else if (ret > 0)
+		xct_log(LOG_WARNING,
+			"table-size is %u now: %d of the flows do not fit",
+			max_flows, ret);
+	memcpy(memory->pending, old->pending,
+	       XCT_QUEUES_MAX * sizeof(*old->pending));
+	return 0;
+}
+
+int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
+		    struct xct_memory *memory, bool *is_new)
+{
+	struct xct_memory old = { .fd = -1 };
+	int fd = kept->memory_fd, ret;
+
+	kept->memory_fd = -1;
+	*is_new = true;
+	if (fd < 0)
+		return xct_memory_new(memory, max_flows);
+	ret = xct_memory_adopt(&old, fd);
+	if (ret < 0) {
+		xct_log(LOG_WARNING, "the flows of an earlier xctd cannot be "
+				     "taken over, they are of another version "
+				     "or damaged: starting without");
+		return xct_memory_new(memory, max_flows);
+	}
+	if (old.max_flows == max_flows) {
+		*memory = old;
+		*is_new = false;
+		return 0;
+	}
+	ret = resize(&old, max_flows, memory);
+	xct_memory_free(&old);
+	return ret;
+}
+
+/* The predecessor's socket of queue @number, or -1. */
+static int take_queue_fd(struct xct_kept *kept, uint16_t number)
+{
+	int fd;
+
+	for (unsigned int i = 0; i < kept->n_queues; i++) {
+		if (kept->queue[i].number != number)
+			continue;
+		fd = kept->queue[i].fd;
+		kept->queue[i] = kept->queue[--kept->n_queues];
+		return fd;
+	}
+	return -1;
+}
+
+static void forget_queue(uint16_t number)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), XCT_KEPT_QUEUE "%u", number);
+	xct_sd_forget(name);
+}
+
+int xct_kept_queue(struct xct_kept *kept, uint16_t number, uint32_t max_len,
+		   bool fail_open, struct xct_nfq **nfq)
+{
+	int fd = take_queue_fd(kept, number), ret;
+
+	if (fd < 0)
+		return -ENOENT;
+	ret = xct_nfq_adopt(nfq, fd, number, max_len, fail_open);
+	if (ret < 0) {
+		xct_log(LOG_WARNING,
+			"queue %u: its kept socket is of no use (%s)", number,
+			strerror(-ret));
+		/* While systemd has it nobody else can bind the queue. */
+		forget_queue(number);
+	}
+	return ret;
+}
+
+void xct_kept_forget(struct xct_kept *kept)
+{
+	for (unsigned int i = 0; i < kept->n_queues; i++)
+		forget_queue(kept->queue[i].number);
+	xct_kept_close(kept);
+}
+
+void xct_kept_close(struct xct_kept *kept)
+{
+	while (kept->n_queues > 0)
+		close_fd(&kept->queue[--kept->n_queues].fd);
+	close_fd(&kept->memory_fd);
+	close_fd(&kept->listen_fd);
+}

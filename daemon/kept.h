@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a predecessor has left: descriptors of the flows' memory, of queues and
+ * of the control socket, handed over by systemd or by the xctd itself.
+ */
+#ifndef XCT_DAEMON_KEPT_H
+#define XCT_DAEMON_KEPT_H
+
+#include "daemon/memory.h"
+#include "daemon/nfq.h"
+
+/* Names under which they are kept. */
+#define XCT_KEPT_MEMORY "xct-flows"
+#define XCT_KEPT_SOCKET "xct-socket"
+#define XCT_KEPT_QUEUE	"xct-queue-" /* and its number */
+
+/* What has not been taken into use yet; -1: none. */
+struct xct_kept {
+	int listen_fd;
+	int memory_fd;
+	struct {
+		uint16_t number;
+		int fd;
+	} queue[XCT_QUEUES_MAX];
+	unsigned int n_queues;
+};
+
+void xct_kept_init(struct xct_kept *kept);
+
+/* Note a descriptor by its name; @ctx is the struct xct_kept, which has it from
+ * then on. For xct_sd_take_fds() and xct_takeover_begin(). */
+void xct_kept_note(void *ctx, const char *name, int fd);
+
+/* Memory for @max_flows: the predecessor's, with its flows, if there is one that
+ * can be used, else new. @is_new says which. 0 or -errno. */
+int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
+		    struct xct_memory *memory, bool *is_new);
+
+/* The predecessor's queue @number; what waits in it is not lost. 0, -ENOENT, or
+ * another -errno: it is of no use, and forgotten. */
+int xct_kept_queue(struct xct_kept *kept, uint16_t number, uint32_t max_len,
+		   bool fail_open, struct xct_nfq **nfq);
+
+/* All is running: what was not needed, systemd need not keep any longer. What
+ * waits in such queues is dropped. */
+void xct_kept_forget(struct xct_kept *kept);
+
+/* Close what is left, which systemd goes on keeping. */
+void xct_kept_close(struct xct_kept *kept);
+
+#endif
