@@ -5,6 +5,7 @@
  * options together (masks, families, protocols) is judged at the end, so their
  * order does not matter.
  */
+#include <arpa/inet.h>
 #include "ctl/filter.h"
 
 #include <errno.h>
@@ -169,6 +170,18 @@ static bool parse_u32(struct xct_query *query, const struct option_row *row,
 	if (!parse_number(arg, UINT32_MAX, &value))
 		return fail(query, "Invalid %s `%s'", row->name, arg);
 	*field = (uint32_t)value;
+	return true;
+}
+
+/* conntrack takes a tag as it stands in the packet, whatever that means here. */
+static bool parse_vtag(struct xct_query *query, const struct option_row *row,
+		       const char *arg)
+{
+	uint32_t *field = field_at(query, row);
+
+	if (!parse_u32(query, row, arg))
+		return false;
+	*field = ntohl(*field);
 	return true;
 }
 
@@ -493,9 +506,9 @@ static const struct option_row option_rows[XCT_OPTIONS] = {
 		IN_FILTER(reply_sport), XCT_FILTER_REPLY_SPORT, GRE_ONLY },
 	[XCT_OPTION_REPLY_DSTKEY] = { "reply-key-dst", parse_port,
 		IN_FILTER(reply_dport), XCT_FILTER_REPLY_DPORT, GRE_ONLY },
-	[XCT_OPTION_ORIG_VTAG] = { "orig-vtag", parse_u32,
+	[XCT_OPTION_ORIG_VTAG] = { "orig-vtag", parse_vtag,
 		IN_QUERY(change.vtag[XCT_DIR_ORIG]), 0, SCTP_ONLY },
-	[XCT_OPTION_REPLY_VTAG] = { "reply-vtag", parse_u32,
+	[XCT_OPTION_REPLY_VTAG] = { "reply-vtag", parse_vtag,
 		IN_QUERY(change.vtag[XCT_DIR_REPLY]), 0, SCTP_ONLY },
 	[XCT_OPTION_ORIG_ZONE] = { "orig-zone", parse_zone,
 		IN_FILTER(orig_zone), XCT_FILTER_ORIG_ZONE, ANY_PROTO },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* conntrack's other formats: commands that make a flow again, and XML. */
+#include <arpa/inet.h>
 #include "ctl/line.h"
 
 #include <netinet/in.h>
@@ -140,8 +141,11 @@ char *xct_save_put(char *p, const struct xct_flow_info *info)
 		*p++ = ' ';
 	}
 	if (proto == IPPROTO_SCTP) {
-		p = put_option(p, "--orig-vtag", info->vtag[XCT_DIR_ORIG]);
-		p = put_option(p, "--reply-vtag", info->vtag[XCT_DIR_REPLY]);
+		/* As they stand in the packet: conntrack does not swap them. */
+		p = put_option(p, "--orig-vtag",
+			       htonl(info->vtag[XCT_DIR_ORIG]));
+		p = put_option(p, "--reply-vtag",
+			       htonl(info->vtag[XCT_DIR_REPLY]));
 	}
 	p[-1] = '\n';
 	return p;

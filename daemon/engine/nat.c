@@ -145,39 +145,80 @@ static bool search_number(const struct xct_nat *nat,
 	}
 }
 
-/* The address of @range for this connection: the same for the same two hosts,
- * so that a server sees its client come from one place. */
-static void pick_addr(const struct xct_table *tbl,
-		      const struct xct_nat_range *range,
+static uint32_t rotate(uint32_t v, unsigned int bits)
+{
+	return v << bits | v >> (32 - bits);
+}
+
+/* Bob Jenkins' lookup3 of the four words of an address (the kernel: jhash2). */
+static uint32_t hash_addr(const struct xct_addr *addr, uint32_t initial)
+{
+	uint32_t a, b, c;
+
+	a = b = c = 0xdeadbeef + (4 << 2) + initial;
+	a += addr->be32[0];
+	b += addr->be32[1];
+	c += addr->be32[2];
+	a = (a - c) ^ rotate(c, 4);
+	c += b;
+	b = (b - a) ^ rotate(a, 6);
+	a += c;
+	c = (c - b) ^ rotate(b, 8);
+	b += a;
+	a = (a - c) ^ rotate(c, 16);
+	c += b;
+	b = (b - a) ^ rotate(a, 19);
+	a += c;
+	c = (c - b) ^ rotate(b, 4);
+	b += a;
+
+	a += addr->be32[3];
+	c = (c ^ b) - rotate(b, 14);
+	a = (a ^ c) - rotate(c, 11);
+	b = (b ^ a) - rotate(a, 25);
+	c = (c ^ b) - rotate(b, 16);
+	a = (a ^ c) - rotate(c, 4);
+	b = (b ^ a) - rotate(a, 14);
+	c = (c ^ b) - rotate(b, 24);
+	return c;
+}
+
+/*
+ * The address of @range for this connection. As the kernel does it, and without
+ * a secret: the same two hosts always get the same one, also after a restart,
+ * so that a server sees its client come from one place.
+ */
+static void pick_addr(const struct xct_nat_range *range,
 		      const struct xct_tuple *t, struct xct_addr *addr)
 {
-	uint64_t w[4] = { t->src.u64[0], t->src.u64[1], 0, 0 };
-	uint64_t first, last;
-	uint32_t len = (uint32_t)xct_addr_len(t->family), off;
+	unsigned int words = (unsigned int)xct_addr_len(t->family) / 4;
+	struct xct_addr dst = t->dst; /* @addr is a part of @t */
+	bool is_below_last = false;
+	uint32_t hash;
 
+	hash = hash_addr(&t->src, range->is_persistent
+					  ? 0
+					  : dst.be32[words - 1] ^ t->zone);
 	*addr = range->addr.first;
 	if (xct_addr_equal(&range->addr.first, &range->addr.last))
 		return;
-	if (!range->is_persistent) {
-		w[2] = t->dst.u64[0];
-		w[3] = t->dst.u64[1];
+	for (unsigned int i = 0; i < words; i++) {
+		uint32_t first = xct_get_be32(&range->addr.first.b[4 * i]);
+		uint32_t last = xct_get_be32(&range->addr.last.b[4 * i]);
+		uint32_t span = last - first + 1;
+
+		/* Once a word is smaller than the last address's, those after
+		 * it can have any value. */
+		if (is_below_last) {
+			first = 0;
+			span = UINT32_MAX;
+		}
+		first += (uint32_t)((uint64_t)hash * span >> 32);
+		xct_put_be32(&addr->b[4 * i], first);
+		is_below_last |= first != last;
+		if (!range->is_persistent)
+			hash ^= dst.be32[i];
 	}
-	/* Ranges vary in their last 64 bits at the most: what is above them is
-	 * the first address's. */
-	off = len > 8 ? len - 8 : 0;
-	first = last = 0;
-	for (uint32_t i = off; i < len; i++) {
-		first = first << 8 | range->addr.first.b[i];
-		last = last << 8 | range->addr.last.b[i];
-	}
-	if (memcmp(&range->addr.first, &range->addr.last, off))
-		last = UINT64_MAX;
-	if (last - first != UINT64_MAX)
-		first += xct_siphash(&tbl->key, w, 4) % (last - first + 1);
-	else
-		first = xct_siphash(&tbl->key, w, 4);
-	for (uint32_t i = len; i-- > off; first >>= 8)
-		addr->b[i] = (uint8_t)first;
 }
 
 struct source_search {
@@ -220,7 +261,7 @@ bool xct_nat_source(const struct xct_nat *nat,
 		}
 	}
 	if (range->addr.family)
-		pick_addr(nat->tbl, range, t, &t->src);
+		pick_addr(range, t, &t->src);
 	part = variable_part(t, true);
 	if (!range->is_random &&
 	    (!has_ports_given(range) || !part || port_in_range(range, *part)) &&
@@ -235,7 +276,7 @@ void xct_nat_destination(const struct xct_nat *nat,
 	const xct_be16 *part = variable_part(t, false);
 
 	if (range->addr.family)
-		pick_addr(nat->tbl, range, t, &t->dst);
+		pick_addr(range, t, &t->dst);
 	if (!has_ports_given(range) || !part)
 		return;
 	if (!range->is_random && port_in_range(range, *part) &&

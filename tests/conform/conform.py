@@ -626,6 +626,11 @@ def run_files(options):
         with routers.Twins("none", mtu=PCAP_MTU) as twins:
             for name in options.pcap:
                 steps = load_pcap(name)
+                if not steps:
+                    print(f"{name}: no IPv4 or IPv6 packet that can be "
+                          "replayed in it")
+                    bad += 1
+                    continue
                 print(f"{name}: {survey(twins, steps)}")
                 twins.xct.renew()
                 bad += not play(twins, steps, options,

@@ -434,6 +434,31 @@ static void a_packet_from_another_hook_has_its_own_reason(void **state)
 	assert_int_equal(1, counted(w, XCT_REASON_HOOK));
 }
 
+static void an_address_of_a_range_is_the_one_the_kernel_takes(void **state)
+{
+	/* Of 203.0.113.50 to .53, for 10.0.0.10 and on to 203.0.113.2: seen on
+	 * a 6.18 kernel. */
+	static const uint8_t persistent[] = { 53, 50, 50, 52, 50, 52 };
+	static const uint8_t for_server[] = { 51, 53, 50, 52, 52, 51 };
+	struct world *w = *state;
+	char client[16];
+	struct packet p;
+
+	for (unsigned int i = 0; i < 12; i++) {
+		if (i % 6 == 0)
+			use_rules(w, i ? "nat: [{out: wan0, persistent: yes, "
+					 "snat: 203.0.113.50-203.0.113.53}]\n"
+				       : "nat: [{out: wan0, "
+					 "snat: 203.0.113.50-203.0.113.53}]\n");
+		snprintf(client, sizeof(client), "10.0.0.%u", 10 + i % 6);
+		packet_echo(&p, client, "203.0.113.2", false, (uint16_t)i);
+		assert_int_equal(XCT_VERDICT_ACCEPT,
+				 forward(w, &p, LAN, WAN, false));
+		assert_int_equal(i < 6 ? for_server[i] : persistent[i % 6],
+				 p.data[15]);
+	}
+}
+
 static void port_forward_visits_two_hooks_once_and_then_one(void **state)
 {
 	struct world *w = *state;
@@ -1424,6 +1449,7 @@ int main(void)
 		TEST(a_broadcast_is_rejected_without_an_answer),
 		TEST(an_exempt_rule_counts_what_ends_here_too),
 		TEST(a_packet_from_another_hook_has_its_own_reason),
+		TEST(an_address_of_a_range_is_the_one_the_kernel_takes),
 		TEST(port_forward_visits_two_hooks_once_and_then_one),
 		TEST(an_unconfirmed_flow_lets_nothing_back),
 		TEST(hairpin_translates_both_halves_in_both_directions),
