@@ -651,6 +651,7 @@ static enum xct_exit finish_takeover(struct xct_daemon *d)
 static enum xct_exit start_engine(struct xct_daemon *d)
 {
 	uint32_t max_flows = d->config->settings.table_size;
+	struct xct_attach_report report;
 	struct xct_engine_config cfg;
 	xct_msec begin = xct_clock_now();
 	bool is_new;
@@ -671,7 +672,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 
 	xct_daemon_engine_config(d, d->config, &cfg);
 	ret = xct_engine_attach(&d->engine, d->memory.region, d->work,
-				max_flows, &cfg, begin, &d->adopted);
+				max_flows, &cfg, begin, &report);
 	if (ret == -EINVAL) {
 		xct_log(LOG_WARNING, "the flows of an earlier xctd are of "
 				     "another version: starting without");
@@ -681,16 +682,15 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 		if (ret == 0)
 			ret = xct_engine_attach(&d->engine, d->memory.region,
 						d->work, max_flows, &cfg, begin,
-						&d->adopted);
+						&report);
 	}
 	if (ret < 0)
 		return failed("start the engine", -ret);
-	d->adopt_ms = xct_clock_now() - begin;
-	if (!d->adopted.was_new)
+	if (!report.was_new)
 		xct_log(LOG_INFO,
 			"%u flows adopted in %u ms (%u were over, %u torn)",
-			d->adopted.adopted, (unsigned int)d->adopt_ms,
-			d->adopted.expired, d->adopted.torn);
+			report.adopted, (unsigned int)(xct_clock_now() - begin),
+			report.expired, report.torn);
 	if (d->options.is_kept && is_new) {
 		/* In place of one that could not be used, if there was one. */
 		xct_sd_forget(XCT_KEPT_MEMORY);

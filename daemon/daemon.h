@@ -61,8 +61,6 @@ struct xct_daemon {
 	void *work;		  /* the engine's working memory */
 	size_t work_size;
 	struct xct_kept kept; /* of a predecessor, until taken into use */
-	struct xct_attach_report adopted;
-	xct_msec adopt_ms; /* how long adopting took */
 
 	struct xct_netdev *netdev;
 	struct xct_hooks *hooks;

@@ -31,7 +31,6 @@ static enum xct_reason parse_ipv4(struct xct_pkt *pkt, bool is_quoted)
 	pkt->is_fragment = frag & (IPV4_FRAG_OFF_MASK | IPV4_FRAG_MORE);
 	pkt->frag_off = (uint16_t)((frag & IPV4_FRAG_OFF_MASK) * 8);
 	pkt->proto = ip[9];
-	pkt->l4_proto_off = 9;
 	return XCT_REASON_NONE;
 }
 
@@ -54,7 +53,6 @@ static enum xct_reason parse_ipv6(struct xct_pkt *pkt, bool is_quoted)
 	if (pkt->l3_len == IPV6_HEADER_LEN && !is_quoted)
 		pkt->l3_len = pkt->c.len;
 	pkt->proto = ip[6];
-	pkt->l4_proto_off = 6;
 	/* Each is of 8 bytes or more: this ends with the packet. */
 	for (;;) {
 		if (pkt->proto == IPPROTO_NONE)
@@ -82,7 +80,6 @@ static enum xct_reason parse_ipv6(struct xct_pkt *pkt, bool is_quoted)
 			ext_len = (ext[1] + 1u) * 8;
 		}
 		pkt->proto = ext[0];
-		pkt->l4_proto_off = (uint16_t)off;
 		off += ext_len;
 		/* Behind a later fragment's header stands payload. */
 		if (pkt->frag_off)

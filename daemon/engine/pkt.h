@@ -40,12 +40,10 @@ struct xct_meta {
 };
 
 struct xct_pkt {
-	struct xct_cursor c;   /* what was copied to us */
-	uint32_t l3_len;       /* the packet's length by its IP header */
-	uint16_t l4_off;       /* of the transport header */
-	uint16_t l4_proto_off; /* of the byte that says proto (IPv6: the last
-				  "next header" field) */
-	uint32_t l4_len;       /* l3_len - l4_off: header and payload */
+	struct xct_cursor c; /* what was copied to us */
+	uint32_t l3_len;     /* the packet's length by its IP header */
+	uint16_t l4_off;     /* of the transport header */
+	uint32_t l4_len;     /* l3_len - l4_off: header and payload */
 	uint8_t family;
 	uint8_t proto;
 	bool is_ext_cut;   /* the last IPv6 extension header goes beyond */
