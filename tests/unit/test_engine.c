@@ -1325,6 +1325,29 @@ static void a_region_is_adopted_by_the_next_engine(void **state)
 	((struct xct_region_header *)w->region)->version--;
 }
 
+static void a_repeated_packet_leaves_its_flow_as_it_is(void **state)
+{
+	struct world *w = *state;
+	struct xct_meta meta = { .in_if = LAN,
+				 .out_if = WAN,
+				 .hook = XCT_HOOK_POSTROUTING };
+	struct xct_flow_info before, after;
+	struct packet p;
+
+	use_rules(w, MASQUERADE);
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+	(void)forward(w, &p, LAN, WAN, false);
+	before = only_flow(w);
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+	meta.is_repeat = true;
+	xct_engine_packet(w->eng, p.data, p.len, &meta, w->now, &w->res);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	assert_addrs(&p, "203.0.113.1", 1000, "198.51.100.9", 53);
+	after = only_flow(w);
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(1, hits(w, "out"));
+}
+
 static void deleting_by_filter_deletes_just_those(void **state)
 {
 	struct world *w = *state;
@@ -1485,6 +1508,7 @@ int main(void)
 		TEST(an_expired_flow_is_not_found_even_before_the_tick),
 		TEST(long_and_shortened_timers_fire_in_time),
 		TEST(a_region_is_adopted_by_the_next_engine),
+		TEST(a_repeated_packet_leaves_its_flow_as_it_is),
 		TEST(deleting_by_filter_deletes_just_those),
 		TEST(a_closed_flow_still_translates_its_last_packet),
 		TEST(log_and_mark_rules_go_on_to_the_next),
