@@ -13,7 +13,8 @@ declare -A packages=(
 		iputils-ping util-linux python3"
 	[test]="libcmocka-dev binutils git iptables iproute2 procps util-linux
 		conntrack python3 python3-pytest python3-scapy nginx-light curl
-		dnsmasq-base dnsutils iputils-ping iperf3 ethtool systemd
+		dnsmasq-base dnsutils iputils-ping iputils-tracepath iperf3
+		ethtool nmap stun-client stun-server traceroute systemd
 		mandoc clang-format cppcheck shellcheck"
 )
 
