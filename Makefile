@@ -84,6 +84,7 @@ UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_AUX   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 MANUALS    := $(wildcard docs/*.[58])
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRC  := tests/bench/engine.c
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -92,7 +93,7 @@ DAEMON_OBJ := $(call objects,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 CTL_OBJ    := $(call objects,$(filter-out ctl/main.c,$(CTL_SRC)))
 UNIT_BIN   := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
 ALL_SRC    := $(COMMON_SRC) $(ENGINE_SRC) $(DAEMON_SRC) $(CTL_SRC) \
-	$(UNIT_SRC) $(UNIT_AUX) $(FUZZ_SRC)
+	$(UNIT_SRC) $(UNIT_AUX) $(FUZZ_SRC) $(BENCH_SRC)
 ALL_OBJ    := $(call objects,$(filter-out $(FUZZ_SRC),$(ALL_SRC)))
 
 ENGINE_LIB := $(B)/libxct-engine.a
@@ -103,8 +104,8 @@ CTL_LIB    := $(B)/libxct-ctl.a
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all deps demo check unit netns conform lint format fuzz install uninstall \
-	clean help FORCE
+.PHONY: all deps demo check unit netns conform lint format fuzz bench-engine \
+	install uninstall clean help FORCE
 
 all: $(B)/xctd $(B)/xctctl ## build xctd and xctctl
 
@@ -141,6 +142,12 @@ format: ## lay out all C files with clang-format
 
 fuzz: ## fuzz for FUZZ_TIME seconds each (needs clang)
 	$(Q)tests/fuzz/run.sh $(or $(FUZZ_TIME),30) $(FUZZ_SRC)
+
+bench-engine: $(B)/tests/bench/engine ## what the engine alone costs; ROUNDS=
+	$(Q)mkdir -p $(B)/bench
+	$(Q)$< $(B)/bench/engine.json \
+		"$$(git describe --always --dirty 2>/dev/null || echo none)" \
+		$(ROUNDS)
 
 INSTALL_DIRS := $(SBINDIR) $(UNITDIR) $(MANDIR)/man5 $(MANDIR)/man8 \
 	$(SYSCONFDIR)/xct $(DATADIR)/xct $(DATADIR)/doc/xct/examples \
@@ -180,7 +187,7 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 	@echo '  Variables: SAN=1 (ASan, UBSan)  WERROR=1  COV=1  V=1 (show commands)'
 	@echo '             PREFIX DESTDIR SBINDIR SYSCONFDIR UNITDIR MANDIR DATADIR'
@@ -200,6 +207,10 @@ $(UNIT_BIN): $(B)/%: $(B)/%.o $(call objects,$(UNIT_AUX)) $(DAEMON_LIB) \
 		$(CTL_LIB) $(ENGINE_LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(XCT_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(TEST_LIBS)
+
+$(B)/tests/bench/engine: $(B)/tests/bench/engine.o $(DAEMON_LIB) $(ENGINE_LIB)
+	$(say) LINK $@
+	$(Q)$(CC) $(XCT_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 $(ENGINE_LIB): $(ENGINE_OBJ)
 $(DAEMON_LIB): $(DAEMON_OBJ)
