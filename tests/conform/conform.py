@@ -530,10 +530,32 @@ MAX_GAP = 0.2
 PCAP_MTU = 65000  # captures hold packets that a host had yet to segment
 
 
+MAX_LINK = 80  # bytes of a link layer that nobody here knows
+
+
+def find_packet(frame):
+    """The IP packet that ends @frame, behind a link layer that scapy cannot
+    read; None if there is none."""
+    for at in range(min(MAX_LINK, len(frame) - 20)):
+        rest = frame[at:]
+        if rest[0] >> 4 == 4:
+            header = rest[:(rest[0] & 15) * 4]
+            if len(header) >= 20 and wire.checksum(header) == 0 and \
+                    int.from_bytes(rest[2:4], "big") == len(rest):
+                return rest
+        elif rest[0] >> 4 == 6 and \
+                40 + int.from_bytes(rest[4:6], "big") == len(rest):
+            return rest
+    return None
+
+
 def load_pcap(path):
     """The IP packets of a capture. Two ends that talk are put on different
     sides, the one that is heard first inside; gaps are shortened."""
-    # Slow to load, and needed here alone.
+    # Slow to load, and needed here alone; what nothing names binds layers.
+    import scapy.contrib.mpls  # noqa: F401
+    import scapy.layers.dot11  # noqa: F401
+    import scapy.layers.ppp  # noqa: F401
     from scapy.layers.inet import IP
     from scapy.layers.inet6 import IPv6
     from scapy.utils import PcapReader
@@ -544,9 +566,9 @@ def load_pcap(path):
         layer = frame
         while layer and not isinstance(layer, (IP, IPv6)):
             layer = layer.payload
-        if not layer:
+        raw = layer.original if layer else find_packet(frame.original)
+        if not raw:
             continue
-        raw = layer.original
         view = wire.View(raw)
         if view.family is None:
             continue

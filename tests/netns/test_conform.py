@@ -15,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conform"))
 import conform  # noqa: E402 (needs the path above)
 import routers  # noqa: E402
 import traffic  # noqa: E402
+import wire  # noqa: E402
 
 SEEDS = range(1, 6)
 CASES = sorted(conform.CASES.glob("*.case"))
@@ -52,23 +53,56 @@ def test_cases_that_once_failed(twins):
             same(twins, steps, f"tests/conform/conform.py --case {path}")
 
 
+def write_capture(path, link, frames):
+    with open(path, "wb") as pcap:
+        pcap.write(struct.pack("=IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 1 << 16,
+                               link))
+        for at, frame in enumerate(frames):
+            pcap.write(struct.pack("=IIII", 1000 + at, 0, len(frame),
+                                   len(frame)) + frame)
+
+
 def test_a_capture(tmp_path):
     """The steps of a scenario come back from a capture in their order."""
     steps = [step for step in traffic.scenario(7, "none") if step.side]
     path = tmp_path / "some.pcap"
-    with open(path, "wb") as pcap:
-        raw_ip = 101
-        pcap.write(struct.pack("=IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 1 << 16,
-                               raw_ip))
-        for at, step in enumerate(steps):
-            pcap.write(struct.pack("=IIII", 1000 + at, 0, len(step.data),
-                                   len(step.data)) + step.data)
+    raw_ip = 101
+    write_capture(path, raw_ip, [step.data for step in steps])
     read = conform.load_pcap(path)
     assert all(0 < step.wait <= 0.2 for step in read if not step.side)
     read = [step for step in read if step.side]
     assert [step.data for step in read] == [step.data for step in steps]
     with routers.Twins("none", mtu=conform.PCAP_MTU) as twins:
         same(twins, read, f"tests/conform/conform.py --pcap {path}")
+
+
+MACS = bytes.fromhex("020000000002020000000001")
+LINKS = {  # number in the file, what precedes an IPv4 and an IPv6 packet
+    "Ethernet": (1, MACS + b"\x08\0", MACS + b"\x86\xdd"),
+    "Q-in-Q": (1, MACS + bytes.fromhex("88a80003810000040800"),
+               MACS + bytes.fromhex("88a800038100000486dd")),
+    "MPLS": (1, MACS + bytes.fromhex("8847000051ff"),
+             MACS + bytes.fromhex("8847000040ff000051ff")),
+    "PPPoE": (1, MACS + bytes.fromhex("8864110000010023") + b"\0\x21",
+              MACS + bytes.fromhex("8864110000010037") + b"\0\x57"),
+    "PPP": (9, b"\xff\x03\0\x21", b"\xff\x03\0\x57"),
+    "Cisco HDLC": (104, b"\x0f\0\x08\0", b"\x0f\0\x86\xdd"),
+    "BSD loopback": (0, b"\x02\0\0\0", b"\x1e\0\0\0"),
+    "cooked": (113, bytes.fromhex("0000000100060200000000010000" + "0800"),
+               bytes.fromhex("0000000100060200000000010000" + "86dd")),
+}
+
+
+@pytest.mark.parametrize("link, before4, before6", LINKS.values(),
+                         ids=LINKS.keys())
+def test_link_layers_of_captures(tmp_path, link, before4, before6):
+    packets = [wire.ip(src, dst, 17, struct.pack("!4H", 1, 2, 13, 0) + b"hello")
+               for src, dst in (("10.1.2.3", "198.51.100.9"),
+                                ("fd00::3", "2001:db8::9"))]
+    path = tmp_path / "some.pcap"
+    write_capture(path, link, [before4 + packets[0], before6 + packets[1]])
+    assert [step.data for step in conform.load_pcap(path) if step.side] == \
+        packets
 
 
 def test_a_difference_is_seen(twins):
