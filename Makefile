@@ -84,7 +84,7 @@ UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_AUX   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 MANUALS    := $(wildcard docs/*.[58])
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
-BENCH_SRC  := tests/bench/engine.c
+BENCH_SRC  := $(wildcard tests/bench/*.c)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -92,6 +92,7 @@ ENGINE_OBJ := $(call objects,$(COMMON_SRC) $(ENGINE_SRC))
 DAEMON_OBJ := $(call objects,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 CTL_OBJ    := $(call objects,$(filter-out ctl/main.c,$(CTL_SRC)))
 UNIT_BIN   := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
+BENCH_BIN  := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
 ALL_SRC    := $(COMMON_SRC) $(ENGINE_SRC) $(DAEMON_SRC) $(CTL_SRC) \
 	$(UNIT_SRC) $(UNIT_AUX) $(FUZZ_SRC) $(BENCH_SRC)
 ALL_OBJ    := $(call objects,$(filter-out $(FUZZ_SRC),$(ALL_SRC)))
@@ -104,7 +105,7 @@ CTL_LIB    := $(B)/libxct-ctl.a
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all deps demo check unit netns conform lint format fuzz bench-engine \
+.PHONY: all deps demo check unit netns conform bench bench-engine lint format fuzz \
 	install uninstall clean help FORCE
 
 all: $(B)/xctd $(B)/xctctl ## build xctd and xctctl
@@ -123,7 +124,7 @@ check: ## everything: build without a warning, unit, lint, netns
 unit: $(UNIT_BIN) ## unit tests; SAN=1: under ASan and UBSan
 	$(Q)tests/unit/run.sh $^
 
-netns: all ## integration tests in network namespaces (needs root)
+netns: all $(BENCH_BIN) ## integration tests in network namespaces (needs root)
 	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -p no:cacheprovider \
 		-q $(PYTEST_ARGS) $(or $(TESTS),tests/netns)
 
@@ -132,6 +133,13 @@ conform: all ## kernel and xct side by side: PCAP=FILE..., or SEED= COUNT= NAT= 
 		$(if $(PCAP),--pcap $(PCAP),$(if $(SEED),--seed $(SEED)) \
 		--count $(or $(COUNT),20) $(if $(NAT),--nat $(NAT)) \
 		$(if $(KINDS),--kinds $(KINDS)))
+
+bench: all $(BENCH_BIN) ## xctd beside kernel, queue, others: ROUNDS= SECONDS= ONLY= CONTESTANTS= (root)
+	$(Q)tests/deps.sh bench
+	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) tests/bench/bench.py \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(CONTESTANTS),--contestants $(CONTESTANTS))
 
 lint: $(ENGINE_LIB) ## format, cppcheck, include graph, engine symbols, docs
 	$(Q)PYTHON='$(PYTHON)' tests/lint/run.sh $(ENGINE_LIB)
@@ -208,7 +216,7 @@ $(UNIT_BIN): $(B)/%: $(B)/%.o $(call objects,$(UNIT_AUX)) $(DAEMON_LIB) \
 	$(say) LINK $@
 	$(Q)$(CC) $(XCT_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(TEST_LIBS)
 
-$(B)/tests/bench/engine: $(B)/tests/bench/engine.o $(DAEMON_LIB) $(ENGINE_LIB)
+$(BENCH_BIN): $(B)/%: $(B)/%.o $(DAEMON_LIB) $(ENGINE_LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(XCT_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 

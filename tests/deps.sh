@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Install the Debian packages that are missing, as root; else name them.
 #
-#   deps.sh GROUP...     groups: build, demo (run time of the demo), test
+#   deps.sh GROUP...     groups: build, demo (run time of the demo), test, bench,
+#                        compare (what else `make bench` can measure)
 set -eu
 
 declare -A packages=(
@@ -16,7 +17,12 @@ declare -A packages=(
 		dnsmasq-base dnsutils iputils-ping iputils-tracepath iperf3
 		ethtool nmap stun-client stun-server traceroute systemd
 		mandoc clang-format cppcheck shellcheck"
+	[bench]="iptables iproute2 iputils-ping util-linux conntrack python3 git"
+	[compare]="ethtool"
 )
+# Only where the configured releases have them: bookworm has suricata in its
+# backports.
+declare -A optional=([compare]="openvswitch-switch suricata")
 
 # Several packages can bring the same program: any nginx will do.
 provided()
@@ -37,6 +43,12 @@ for group; do
 	fi
 	for package in ${packages[$group]}; do
 		provided "$package" || wanted+=("$package")
+	done
+	for package in ${optional[$group]-}; do
+		if ! provided "$package" && apt-cache show "$package" \
+			>/dev/null 2>&1; then
+			wanted+=("$package")
+		fi
 	done
 done
 [ ${#wanted[@]} -gt 0 ] || exit 0

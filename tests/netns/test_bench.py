@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`make bench` works, and says that a packet crosses the queue once.
+
+No time is tested here: only what is counted is the same on any machine.
+"""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+import lab as lab_module
+
+NAMES = ["kernel", "ceiling", "xctd", "xctd-filter"]
+METRICS = {"bulk1", "udp10k", "conn", "rtt-p50", "rtt-p99", "cpu", "cpu-own",
+           "visits"}
+
+
+def test_a_short_benchmark_says_everything(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(lab_module.ROOT / "tests/bench/bench.py"),
+         "--rounds", "1", "--seconds", "0.2", "--out", str(tmp_path),
+         "--only", "bulk1,udp10k,conn,rtt,paced",
+         "--contestants", ",".join(NAMES)],
+        capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ratio to ceiling" in done.stdout
+
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["commit"]["id"]
+    assert {"cpu", "cores", "kernel"} <= report["machine"].keys()
+    assert report["missing"] == {}
+    assert report["results"].keys() == METRICS
+    for key, result in report["results"].items():
+        assert list(result["contestants"]) == NAMES
+        for name, entry in result["contestants"].items():
+            if name == "kernel" and key in ("visits", "cpu-own"):
+                assert entry["median"] is None  # it has neither
+                continue
+            assert entry["q1"] <= entry["median"] <= entry["q3"]
+            assert entry["median"] > 0, f"{name}: {key}"
+            assert name == "ceiling" or "ceiling" in entry["ratio_to"]
+    assert {t["contestant"] for t in report["targets"]} == {"xctd",
+                                                            "xctd-filter"}
+
+    # One flow, to and fro: every packet once, the first one as well.
+    for name in "ceiling", "xctd", "xctd-filter":
+        for slice_ in report["slices"]["rtt"][name]:
+            assert slice_["visits"] == slice_["forwarded"], name
+    xml.etree.ElementTree.parse(tmp_path / "bench.svg")
