@@ -117,6 +117,7 @@ enum xct_change_field {
 	XCT_CHANGE_MARK = 1 << 2,   /* (mark & ~mark_mask) ^ .mark */
 	XCT_CHANGE_STATE = 1 << 3,  /* the protocol must be known */
 	XCT_CHANGE_VTAGS = 1 << 4,  /* SCTP */
+	XCT_CHANGE_ZERO = 1 << 5,   /* packets and bytes; shown as they were */
 };
 
 struct xct_flow_change {

@@ -29,7 +29,7 @@ static bool is_of_class(const struct xct_query *query,
 	case XCT_PORT_PROTOS:
 		return xct_l4_shape(proto) == XCT_L4_PORTS;
 	case XCT_STATE_PROTOS:
-		return xct_state_name(proto, 0);
+		return xct_state_name(proto, 0) || proto == IPPROTO_DCCP;
 	case XCT_ICMP_ONLY:
 		return proto == IPPROTO_ICMP;
 	case XCT_ICMPV6_ONLY:
@@ -38,6 +38,8 @@ static bool is_of_class(const struct xct_query *query,
 		return proto == IPPROTO_GRE;
 	case XCT_SCTP_ONLY:
 		return proto == IPPROTO_SCTP;
+	case XCT_DCCP_ONLY:
+		return proto == IPPROTO_DCCP;
 	case XCT_ANY_PROTO:
 		break;
 	}
@@ -49,11 +51,12 @@ static bool check_options(struct xct_query *query,
 {
 	static const char *const needed[] = {
 		[XCT_PORT_PROTOS] = "tcp, udp, udplite, sctp or dccp",
-		[XCT_STATE_PROTOS] = "tcp or sctp",
+		[XCT_STATE_PROTOS] = "tcp, sctp or dccp",
 		[XCT_ICMP_ONLY] = "icmp",
 		[XCT_ICMPV6_ONLY] = "icmpv6",
 		[XCT_GRE_ONLY] = "gre",
 		[XCT_SCTP_ONLY] = "sctp",
+		[XCT_DCCP_ONLY] = "dccp",
 	};
 	const struct xct_option_row *row;
 	unsigned int i;
@@ -72,10 +75,21 @@ static bool check_options(struct xct_query *query,
 					      "option `--%s' needs `-p %s'",
 					      row->name, needed[row->protos]);
 	}
+	/* It is in the lines that delete has saved, and no filter. */
+	if (rules->kind == XCT_QUERY_FILTER &&
+	    query->options & XCT_OPTION_BIT(TIMEOUT) &&
+	    !(query->options & XCT_OPTION_BIT(ORIG_SRC)))
+		return xct_query_fail(query, "Illegal option `--timeout' with "
+					     "this command");
 	if (query->outputs & ~rules->outputs)
 		return xct_query_fail(
 			query,
 			"this command prints no such output, see `--help'");
+	if (query->options & XCT_OPTION_BIT(ZERO) &&
+	    query->options & ~(XCT_OPTION_BIT(ZERO) | XCT_OPTION_BIT(OUTPUT) |
+			       XCT_OPTION_BIT(FAMILY)))
+		return xct_query_fail(query, "Can't use -z with filtering "
+					     "parameters");
 	if ((query->options & XCT_OPTION_BIT(ANY_NAT)) &&
 	    (query->options &
 	     (XCT_OPTION_BIT(SRC_NAT) | XCT_OPTION_BIT(DST_NAT))))
@@ -116,6 +130,25 @@ static bool apply_masks(struct xct_query *query)
 			  &f->orig_dst_mask);
 }
 
+/* DCCP has no tracker: its states are known by name, and no flow has one. */
+static bool resolve_dccp_state(struct xct_query *query)
+{
+	static const char *const names[] = {
+		"NONE",	    "REQUEST", "RESPOND",  "PARTOPEN", "OPEN",
+		"CLOSEREQ", "CLOSING", "TIMEWAIT", "IGNORE",   "INVALID",
+	};
+	size_t i = 0;
+
+	while (i < XCT_ARRAY_SIZE(names) &&
+	       strcasecmp(names[i], query->state) != 0)
+		i++;
+	if (i == XCT_ARRAY_SIZE(names))
+		return xct_query_fail(query, "Unknown DCCP state `%s'",
+				      query->state);
+	query->filter.fields &= ~(uint32_t)XCT_FILTER_STATE;
+	return true;
+}
+
 /* The number that --state stands for in the protocol given. */
 static bool resolve_state(struct xct_query *query)
 {
@@ -123,6 +156,8 @@ static bool resolve_state(struct xct_query *query)
 
 	if (!query->state)
 		return true;
+	if (query->filter.proto == IPPROTO_DCCP)
+		return resolve_dccp_state(query);
 	state = xct_state_from_name(query->filter.proto, query->state);
 	if (query->filter.proto == IPPROTO_TCP &&
 	    strcasecmp(query->state, "LISTEN") == 0)
@@ -150,50 +185,6 @@ static bool check_keys(struct xct_query *query)
 			      "you have to specify `--srckey' and `--dstkey'");
 }
 
-/* A flow is named by its protocol and original tuple, or by its id. */
-static bool check_get(struct xct_query *query)
-{
-	uint64_t given = query->options;
-
-	if (given & XCT_OPTION_BIT(ID))
-		return true;
-	if (!(given & XCT_OPTION_BIT(PROTO)))
-		return xct_query_fail(
-			query, "You need to supply the `--protonum' option "
-			       "for this command");
-	if (!(given & XCT_OPTION_BIT(ORIG_SRC)) ||
-	    !(given & XCT_OPTION_BIT(ORIG_DST)))
-		return xct_query_fail(
-			query, "you have to specify `--src' and `--dst'");
-	if (!is_single(&query->filter.orig_src) ||
-	    !is_single(&query->filter.orig_dst))
-		return xct_query_fail(query,
-				      "Illegal network with this command: it "
-				      "takes one address");
-	switch (xct_l4_shape(query->filter.proto)) {
-	case XCT_L4_PORTS:
-		if (!(given & XCT_OPTION_BIT(ORIG_SPORT)) ||
-		    !(given & XCT_OPTION_BIT(ORIG_DPORT)))
-			return xct_query_fail(
-				query, "you have to specify `--sport' and "
-				       "`--dport'");
-		return true;
-	case XCT_L4_ICMP:
-		if (!(query->filter.fields & XCT_FILTER_ICMP_TYPE) ||
-		    !(query->filter.fields & XCT_FILTER_ICMP_CODE) ||
-		    !(query->filter.fields & XCT_FILTER_ICMP_ID))
-			return xct_query_fail(
-				query, "you have to specify the type, code "
-				       "and id of the ICMP query");
-		return true;
-	case XCT_L4_GRE:
-		return check_keys(query);
-	case XCT_L4_NONE:
-		break;
-	}
-	return true;
-}
-
 static bool need(struct xct_query *query, bool is_given, const char *name)
 {
 	return is_given ||
@@ -203,13 +194,100 @@ static bool need(struct xct_query *query, bool is_given, const char *name)
 			      name);
 }
 
+/* The option that names the type or code of an ICMP query. */
+static const char *icmp_option(const struct xct_query *query, bool is_code)
+{
+	if (query->filter.proto == IPPROTO_ICMP)
+		return is_code ? "icmp-code" : "icmp-type";
+	return is_code ? "icmpv6-code" : "icmpv6-type";
+}
+
+static bool check_icmp(struct xct_query *query)
+{
+	uint32_t fields = query->filter.fields;
+
+	return need(query, fields & XCT_FILTER_ICMP_TYPE,
+		    icmp_option(query, false)) &&
+	       need(query, fields & XCT_FILTER_ICMP_CODE,
+		    icmp_option(query, true));
+}
+
+/* What names a flow besides its addresses, in the direction it is named by. */
+static bool check_get_l4(struct xct_query *query, bool is_reply)
+{
+	const uint32_t ports =
+		is_reply ? XCT_FILTER_REPLY_SPORT | XCT_FILTER_REPLY_DPORT
+			 : XCT_FILTER_ORIG_SPORT | XCT_FILTER_ORIG_DPORT;
+	struct xct_flow_filter *f = &query->filter;
+
+	switch (xct_l4_shape(f->proto)) {
+	case XCT_L4_ICMP:
+		f->fields |= XCT_FILTER_ICMP_ID; /* 0 if none is given */
+		return check_icmp(query);
+	case XCT_L4_PORTS:
+		return (f->fields & ports) == ports ||
+		       xct_query_fail(query,
+				      "you have to specify `--%s' and "
+				      "`--%s'",
+				      is_reply ? "reply-port-src" : "sport",
+				      is_reply ? "reply-port-dst" : "dport");
+	case XCT_L4_GRE:
+		return (f->fields & ports) == ports ||
+		       xct_query_fail(query,
+				      "you have to specify `--%s' and "
+				      "`--%s'",
+				      is_reply ? "reply-key-src" : "srckey",
+				      is_reply ? "reply-key-dst" : "dstkey");
+	case XCT_L4_NONE:
+		break;
+	}
+	return true;
+}
+
+/* Without a zone a tuple is one of zone 0. */
+static void set_zone(struct xct_query *query, bool is_reply)
+{
+	const uint64_t zones = XCT_OPTION_BIT(ZONE) |
+			       XCT_OPTION_BIT(ORIG_ZONE) |
+			       XCT_OPTION_BIT(REPLY_ZONE);
+
+	if (!(query->options & zones))
+		query->filter.fields |=
+			XCT_FILTER_ZONE | (is_reply ? XCT_FILTER_REPLY_ZONE
+						    : XCT_FILTER_ORIG_ZONE);
+}
+
+/* A flow is named by its protocol and one of its tuples, or by its id. */
+static bool check_get(struct xct_query *query)
+{
+	const uint32_t orig = XCT_FILTER_ORIG_SRC | XCT_FILTER_ORIG_DST;
+	const uint32_t reply = XCT_FILTER_REPLY_SRC | XCT_FILTER_REPLY_DST;
+	const struct xct_flow_filter *f = &query->filter;
+	bool is_reply;
+
+	if (query->options & XCT_OPTION_BIT(ID))
+		return true;
+	if (!need(query, query->options & XCT_OPTION_BIT(PROTO), "protonum"))
+		return false;
+	is_reply = !(f->fields & orig) && (f->fields & reply) == reply;
+	if (!is_reply && (f->fields & orig) != orig)
+		return xct_query_fail(query, "you have to specify `--src' and "
+					     "`--dst'");
+	if (!is_single(is_reply ? &f->reply_src : &f->orig_src) ||
+	    !is_single(is_reply ? &f->reply_dst : &f->orig_dst))
+		return xct_query_fail(query,
+				      "Illegal network with this command: it "
+				      "takes one address");
+	set_zone(query, is_reply);
+	return check_get_l4(query, is_reply);
+}
+
 /* What names a new flow's protocol part, and its state. */
 static bool check_new_l4(struct xct_query *query)
 {
 	const uint32_t ports = XCT_FILTER_ORIG_SPORT | XCT_FILTER_ORIG_DPORT;
 	uint32_t fields = query->filter.fields;
 	uint8_t proto = query->filter.proto;
-	bool is_v4 = proto == IPPROTO_ICMP;
 
 	switch (xct_l4_shape(proto)) {
 	case XCT_L4_PORTS:
@@ -220,10 +298,7 @@ static bool check_new_l4(struct xct_query *query)
 				       "`--dport'");
 		break;
 	case XCT_L4_ICMP:
-		return need(query, fields & XCT_FILTER_ICMP_TYPE,
-			    is_v4 ? "icmp-type" : "icmpv6-type") &&
-		       need(query, fields & XCT_FILTER_ICMP_CODE,
-			    is_v4 ? "icmp-code" : "icmpv6-code");
+		return check_icmp(query);
 	case XCT_L4_GRE:
 		return check_keys(query);
 	case XCT_L4_NONE:
@@ -310,9 +385,10 @@ static bool take_change(struct xct_query *query)
 				"WARNING: ignoring %s, use --%s instead\n",
 				i ? "DST_NAT" : "SRC_NAT",
 				i ? "dst-nat" : "src-nat");
-	change->status = f->status &
-			 ~(uint32_t)(XCT_STATUS_SRC_NAT | XCT_STATUS_DST_NAT |
-				     XCT_STATUS_OFFLOAD);
+	change->status =
+		f->status &
+		~(uint32_t)(XCT_STATUS_SRC_NAT | XCT_STATUS_DST_NAT |
+			    XCT_STATUS_OFFLOAD | XCT_STATUS_HW_OFFLOAD);
 	change->mark = f->mark;
 	change->mark_mask = f->mark_mask;
 	change->state = f->state;
@@ -393,23 +469,56 @@ static void take_create(struct xct_query *query)
 	create->change = query->change;
 }
 
+/* Is it something that no flow here has? */
+static bool is_none_asked_for(const struct xct_query *query,
+			      enum xct_query_kind kind)
+{
+	return query->options & XCT_OPTION_BIT(LABEL) ||
+	       (query->options & XCT_OPTION_BIT(STATE) &&
+		query->filter.proto == IPPROTO_DCCP &&
+		kind != XCT_QUERY_UPDATE);
+}
+
 /* What the command makes of the options, which are right one by one. */
 static bool finish(struct xct_query *query, enum xct_query_kind kind)
 {
+	bool is_right = true;
+
 	switch (kind) {
 	case XCT_QUERY_FILTER:
 		break;
 	case XCT_QUERY_GET:
-		return check_get(query);
+		is_right = check_get(query);
+		break;
 	case XCT_QUERY_CREATE:
-		if (!check_create(query) || !take_change(query))
-			return false;
-		take_create(query);
+		is_right = check_create(query) && take_change(query);
+		if (is_right)
+			take_create(query);
 		break;
 	case XCT_QUERY_UPDATE:
-		return take_change(query);
+		is_right = take_change(query);
+		break;
 	}
-	return true;
+	if (is_none_asked_for(query, kind)) {
+		query->filter.fields |= XCT_FILTER_STATUS;
+		query->filter.status |= XCT_STATUS_OFFLOAD;
+	}
+	return is_right;
+}
+
+/* What conntrack refuses about labels: both changes at once, and adding some
+ * where there is no room for them. */
+static bool check_labels(struct xct_query *query, enum xct_query_kind kind)
+{
+	uint64_t given = query->options;
+
+	if (!(given & XCT_OPTION_BIT(LABEL_ADD)) || kind != XCT_QUERY_UPDATE)
+		return true;
+	if (given & XCT_OPTION_BIT(LABEL_DEL))
+		return xct_query_fail(query, "cannot use --label-add and "
+					     "--label-del at the same time");
+	return xct_query_fail(query, "Operation failed: No space left on "
+				     "device: flows have no labels here");
 }
 
 /* -EOPNOTSUPP: what conntrack refuses without explaining usage. */
@@ -424,6 +533,8 @@ static int check_whole(struct xct_query *query, enum xct_query_kind kind)
 				     "Operation failed: invalid parameters");
 		return -EOPNOTSUPP;
 	}
+	if (!check_labels(query, kind))
+		return -EOPNOTSUPP;
 	if (outputs & XCT_OUTPUT_SAVE && outputs != XCT_OUTPUT_SAVE) {
 		(void)xct_query_fail(
 			query, "cannot combine save output with any other "

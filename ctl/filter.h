@@ -26,6 +26,8 @@ enum xct_option {
 	XCT_OPTION_ID,
 	XCT_OPTION_TIMEOUT,
 	XCT_OPTION_LABEL,
+	XCT_OPTION_SECMARK,
+	XCT_OPTION_ZERO,
 	/* these have no letter */
 	XCT_OPTION_MASK_SRC,
 	XCT_OPTION_MASK_DST,
@@ -50,6 +52,9 @@ enum xct_option {
 	XCT_OPTION_REPLY_ZONE,
 	XCT_OPTION_LABEL_ADD,
 	XCT_OPTION_LABEL_DEL,
+	XCT_OPTION_ROLE,
+	XCT_OPTION_TUPLE_SRC,
+	XCT_OPTION_TUPLE_DST,
 	XCT_OPTIONS,
 };
 
@@ -100,7 +105,7 @@ struct xct_status_name {
 	uint32_t bit; /* enum xct_flow_status */
 };
 
-#define XCT_STATUS_NAMES 9
+#define XCT_STATUS_NAMES 10
 extern const struct xct_status_name xct_status_names[XCT_STATUS_NAMES];
 
 /*

@@ -22,6 +22,7 @@ struct flow_printer {
 	uint64_t limit;	       /* stop after so many */
 	bool is_output_needed; /* no point in going on when it is closed */
 	bool is_document;      /* XML: with what is around the flows */
+	bool is_delete;	       /* save: commands that delete them again */
 	uint8_t outputs;       /* enum xct_output */
 	struct xct_out out;
 };
@@ -33,6 +34,7 @@ static void printer_init(struct flow_printer *printer,
 	printer->limit = UINT64_MAX;
 	printer->is_output_needed = true;
 	printer->is_document = true;
+	printer->is_delete = false;
 	printer->outputs = query->outputs;
 	xct_out_init(&printer->out, STDOUT_FILENO);
 }
@@ -52,7 +54,7 @@ static void print_flow(struct flow_printer *printer,
 
 	if (printer->outputs & XCT_OUTPUT_SAVE) {
 		p = xct_out_reserve(out, XCT_LINE_MAX);
-		p = xct_save_put(p, info);
+		p = xct_save_put(p, info, printer->is_delete ? 'D' : 'A');
 	} else if (printer->outputs & XCT_OUTPUT_XML) {
 		p = xct_out_reserve(out, XCT_LINE_MAX);
 		if (printer->is_document && !printer->shown)
@@ -140,19 +142,6 @@ static void say_done(const struct xct_ctl *ctl, uint64_t count,
 			    what);
 }
 
-enum xct_exit xct_ctl_list(const struct xct_ctl *ctl)
-{
-	struct flow_printer printer;
-	enum xct_exit ret;
-
-	printer_init(&printer, &ctl->query);
-	ret = print_flows(ctl, XCT_REQ_LIST, &printer);
-	if (ret == XCT_EXIT_OK && !printer.out.error)
-		xct_ctl_say("%" PRIu64 " flow entries have been shown.",
-			    printer.shown);
-	return ret;
-}
-
 enum xct_exit xct_ctl_get(const struct xct_ctl *ctl)
 {
 	struct flow_printer printer;
@@ -179,6 +168,7 @@ enum xct_exit xct_ctl_delete(const struct xct_ctl *ctl)
 	printer_init(&printer, &ctl->query);
 	printer.is_output_needed = false; /* delete the rest all the same */
 	printer.is_document = false;
+	printer.is_delete = true;
 	ret = print_flows(ctl, XCT_REQ_DELETE, &printer);
 	if (ret != XCT_EXIT_OK)
 		return ret;
@@ -227,6 +217,47 @@ static enum xct_exit say_failed(int error)
 	return XCT_EXIT_FAILED;
 }
 
+/* Ask for a change and print what it was made to: *@count flows. */
+static enum xct_exit print_changed(const struct xct_ctl *ctl,
+				   const struct xct_flow_change *change,
+				   struct flow_printer *printer,
+				   uint64_t *count)
+{
+	const struct xct_flow_update request = {
+		.filter = ctl->query.filter,
+		.change = *change,
+	};
+	enum xct_exit ret;
+	int error;
+
+	printer->is_output_needed = false; /* change the rest all the same */
+	begin_output(printer);
+	ret = xct_request_change(ctl->socket, XCT_REQ_UPDATE, &request,
+				 sizeof(request), print_frame, printer, count,
+				 &error);
+	if (error)
+		return say_failed(error);
+	return ret == XCT_EXIT_OK ? end_output(printer) : ret;
+}
+
+enum xct_exit xct_ctl_list(const struct xct_ctl *ctl)
+{
+	const struct xct_flow_change zero = { .fields = XCT_CHANGE_ZERO };
+	struct flow_printer printer;
+	enum xct_exit ret;
+	uint64_t count;
+
+	printer_init(&printer, &ctl->query);
+	if (ctl->query.options & XCT_OPTION_BIT(ZERO))
+		ret = print_changed(ctl, &zero, &printer, &count);
+	else
+		ret = print_flows(ctl, XCT_REQ_LIST, &printer);
+	if (ret == XCT_EXIT_OK && !printer.out.error)
+		xct_ctl_say("%" PRIu64 " flow entries have been shown.",
+			    printer.shown);
+	return ret;
+}
+
 /* @is_add: it is no failure that the flow is there already. */
 static enum xct_exit create(const struct xct_ctl *ctl, bool is_add)
 {
@@ -257,26 +288,13 @@ enum xct_exit xct_ctl_add(const struct xct_ctl *ctl)
 
 enum xct_exit xct_ctl_update(const struct xct_ctl *ctl)
 {
-	const struct xct_flow_update request = {
-		.filter = ctl->query.filter,
-		.change = ctl->query.change,
-	};
 	struct flow_printer printer;
 	uint64_t count = 0;
 	enum xct_exit ret;
-	int error;
 
 	printer_init(&printer, &ctl->query);
-	printer.is_output_needed = false; /* change the rest all the same */
 	printer.is_document = false;
-	begin_output(&printer);
-	ret = xct_request_change(ctl->socket, XCT_REQ_UPDATE, &request,
-				 sizeof(request), print_frame, &printer, &count,
-				 &error);
-	if (error)
-		return say_failed(error);
-	if (ret == XCT_EXIT_OK)
-		ret = end_output(&printer);
+	ret = print_changed(ctl, &ctl->query.change, &printer, &count);
 	if (ret != XCT_EXIT_OK)
 		return ret;
 	say_done(ctl, count, "updated");

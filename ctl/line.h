@@ -28,8 +28,8 @@ const char *xct_line_state(const struct xct_flow_info *info);
  * of enum xct_output, EXTENDED, ID and KTIMESTAMP. */
 char *xct_line_put(char *p, const struct xct_flow_info *info, uint8_t outputs);
 
-/* The same for -o save and -o xml. */
-char *xct_save_put(char *p, const struct xct_flow_info *info);
+/* The same for -o save, as conntrack's @command (a letter), and -o xml. */
+char *xct_save_put(char *p, const struct xct_flow_info *info, char command);
 char *xct_xml_put(char *p, const struct xct_flow_info *info);
 
 /* Seconds that the wall clock has counted since the flow began. */

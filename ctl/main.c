@@ -17,13 +17,15 @@
 #include "common/frame.h"
 #include "ctl/ctl.h"
 #include "ctl/load.h"
+#include "ctl/tables.h"
 
 #define OPTIONS_GRE                                        \
 	(XCT_OPTION_BIT(SRCKEY) | XCT_OPTION_BIT(DSTKEY) | \
 	 XCT_OPTION_BIT(REPLY_SRCKEY) | XCT_OPTION_BIT(REPLY_DSTKEY))
 #define OPTIONS_ZONE (XCT_OPTION_BIT(ORIG_ZONE) | XCT_OPTION_BIT(REPLY_ZONE))
 #define OPTIONS_GET                                                           \
-	(XCT_OPTION_BIT(ORIG_SRC) | XCT_OPTION_BIT(ORIG_DST) |                \
+	(XCT_OPTION_BIT(STATE) | XCT_OPTION_BIT(LABEL) |                      \
+	 XCT_OPTION_BIT(ORIG_SRC) | XCT_OPTION_BIT(ORIG_DST) |                \
 	 XCT_OPTION_BIT(REPLY_SRC) | XCT_OPTION_BIT(REPLY_DST) |              \
 	 XCT_OPTION_BIT(PROTO) | XCT_OPTION_BIT(FAMILY) |                     \
 	 XCT_OPTION_BIT(OUTPUT) | XCT_OPTION_BIT(ZONE) | XCT_OPTION_BIT(ID) | \
@@ -36,14 +38,24 @@
 /* These say what a flow becomes, or are refused with a better message. */
 #define OPTIONS_VTAG  (XCT_OPTION_BIT(ORIG_VTAG) | XCT_OPTION_BIT(REPLY_VTAG))
 #define OPTIONS_LABEL (XCT_OPTION_BIT(LABEL_ADD) | XCT_OPTION_BIT(LABEL_DEL))
-#define OPTIONS_FILTER                                                    \
-	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(TIMEOUT) & ~OPTIONS_VTAG & \
-	 ~OPTIONS_LABEL)
-#define OPTIONS_CREATE                                        \
-	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(FAMILY) &      \
-	 ~XCT_OPTION_BIT(ANY_NAT) & ~XCT_OPTION_BIT(OUTPUT) & \
-	 ~XCT_OPTION_BIT(ID) & ~XCT_OPTION_BIT(MASK_SRC) &    \
-	 ~XCT_OPTION_BIT(MASK_DST))
+#define OPTIONS_TUPLE (XCT_OPTION_BIT(TUPLE_SRC) | XCT_OPTION_BIT(TUPLE_DST))
+#define OPTIONS_LIST                                              \
+	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(TIMEOUT) &         \
+	 ~XCT_OPTION_BIT(ROLE) & ~OPTIONS_VTAG & ~OPTIONS_LABEL & \
+	 ~OPTIONS_TUPLE)
+#define OPTIONS_DELETE                                                         \
+	((OPTIONS_LIST | XCT_OPTION_BIT(TIMEOUT)) & ~XCT_OPTION_BIT(SECMARK) & \
+	 ~XCT_OPTION_BIT(ZERO))
+#define OPTIONS_CREATE                                          \
+	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(FAMILY) &        \
+	 ~XCT_OPTION_BIT(ANY_NAT) & ~XCT_OPTION_BIT(OUTPUT) &   \
+	 ~XCT_OPTION_BIT(ID) & ~XCT_OPTION_BIT(MASK_SRC) &      \
+	 ~XCT_OPTION_BIT(MASK_DST) & ~XCT_OPTION_BIT(SECMARK) & \
+	 ~XCT_OPTION_BIT(ZERO) & ~XCT_OPTION_BIT(LABEL) &       \
+	 ~XCT_OPTION_BIT(LABEL_DEL) & ~OPTIONS_TUPLE)
+#define OPTIONS_UPDATE                                    \
+	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(SECMARK) & \
+	 ~XCT_OPTION_BIT(ZERO) & ~XCT_OPTION_BIT(ROLE) & ~OPTIONS_TUPLE)
 #define OUTPUTS_FLOW UINT8_MAX
 #define RULES_REPORT                                                          \
 	{                                                                     \
@@ -57,7 +69,7 @@ static enum xct_exit load_entries(const struct xct_ctl *ctl);
 /* clang-format off */
 static const struct xct_command commands[] = {
 	{ "list", "dump", 'L', 0,
-	  { OPTIONS_FILTER, OUTPUTS_FLOW, XCT_QUERY_FILTER }, xct_ctl_list,
+	  { OPTIONS_LIST, OUTPUTS_FLOW, XCT_QUERY_FILTER }, xct_ctl_list,
 	  "list [FILTER]      show flows, as conntrack -L does" },
 	{ "get", "get", 'G', 0,
 	  { OPTIONS_GET, OUTPUTS_FLOW, XCT_QUERY_GET }, xct_ctl_get,
@@ -65,7 +77,7 @@ static const struct xct_command commands[] = {
 	{ "count", "count", 'C', 0, { 0 }, xct_ctl_count,
 	  "count              print the number of flows" },
 	{ "delete", "delete", 'D', 0,
-	  { OPTIONS_FILTER, OUTPUTS_FLOW, XCT_QUERY_FILTER }, xct_ctl_delete,
+	  { OPTIONS_DELETE, OUTPUTS_FLOW, XCT_QUERY_FILTER }, xct_ctl_delete,
 	  "delete [FILTER]    end flows, and show them" },
 	{ "create", "create", 'I', 0,
 	  { OPTIONS_CREATE, 0, XCT_QUERY_CREATE }, xct_ctl_create,
@@ -74,7 +86,7 @@ static const struct xct_command commands[] = {
 	  { OPTIONS_CREATE, 0, XCT_QUERY_CREATE }, xct_ctl_add,
 	  "add FLOW           the same, unless it is there already" },
 	{ "update", "update", 'U', 0,
-	  { XCT_OPTION_BITS_ALL, OUTPUTS_FLOW, XCT_QUERY_UPDATE },
+	  { OPTIONS_UPDATE, OUTPUTS_FLOW, XCT_QUERY_UPDATE },
 	  xct_ctl_update,
 	  "update [FILTER] [-t SECONDS] [-m MARK] [-u STATUS] [--state STATE]\n"
 	  "                     change flows, and show them" },
@@ -129,6 +141,7 @@ static void print_usage(FILE *stream)
 	      "  --srckey, --dstkey, --reply-key-src, --reply-key-dst KEY\n"
 	      "  -w, --zone, --orig-zone, --reply-zone ZONE\n"
 	      "  -i, --id ID                --mask-src, --mask-dst MASK\n"
+	      "  -l, --label LABEL[,...]    -z, --zero (list: and zero counters)\n"
 	      "Output: -o plain|extended|id|ktimestamp|save|xml|json|ndjson[,...]\n"
 	      "Socket: -s SOCKET before the command, --socket SOCKET anywhere,\n"
 	      "  $XCT_SOCKET, or " XCT_SOCKET_PATH "\n\n"
@@ -220,16 +233,18 @@ static const struct xct_command *find_command(const char *word, bool is_option)
 	return NULL;
 }
 
-/* The name of a table may follow conntrack's option; flows are the only one. */
-static bool take_table(int *argc, char **argv, int at)
+/* The name of a table may follow conntrack's option. */
+static bool take_table(int *argc, char **argv, int at,
+		       enum xct_ctl_table *table)
 {
-	const char *table = at < *argc ? argv[at] : "-";
+	const char *word = at < *argc ? argv[at] : "-";
 
-	if (*table == '-')
+	*table = XCT_TABLE_CONNTRACK;
+	if (*word == '-')
 		return true;
-	if (strncmp("conntrack", table, strlen(table)) != 0) {
-		xct_ctl_say("unknown type `%s': the table is `conntrack'",
-			    table);
+	*table = xct_table_find(word);
+	if (*table == XCT_TABLES) {
+		xct_ctl_say("unknown type `%s'", word);
 		return false;
 	}
 	remove_words(argc, argv, at, 1);
@@ -240,6 +255,7 @@ static bool take_table(int *argc, char **argv, int at)
 static const struct xct_command *take_old_command(int *argc, char **argv)
 {
 	const struct xct_command *command = NULL, *found;
+	enum xct_ctl_table table = XCT_TABLE_CONNTRACK;
 	int i = 1;
 
 	while (i < *argc) {
@@ -254,12 +270,15 @@ static const struct xct_command *take_old_command(int *argc, char **argv)
 		}
 		command = found;
 		remove_words(argc, argv, i, 1);
-		if (command->run != load_entries && !take_table(argc, argv, i))
+		if (command->run != load_entries &&
+		    !take_table(argc, argv, i, &table))
 			return NULL;
 	}
-	if (!command)
+	if (!command) {
 		xct_ctl_say("no command");
-	return command;
+		return NULL;
+	}
+	return xct_table_command(table, command);
 }
 
 static bool wants_help(int argc, char **argv)

@@ -18,6 +18,7 @@
 
 #include "common/cursor.h"
 #include "common/names.h"
+#include "ctl/labels.h"
 
 const struct xct_status_name xct_status_names[XCT_STATUS_NAMES] = {
 	{ "EXPECTED", XCT_STATUS_EXPECTED },
@@ -29,6 +30,7 @@ const struct xct_status_name xct_status_names[XCT_STATUS_NAMES] = {
 	{ "DYING", XCT_STATUS_DYING },
 	{ "FIXED_TIMEOUT", XCT_STATUS_FIXED_TIMEOUT },
 	{ "OFFLOAD", XCT_STATUS_OFFLOAD },
+	{ "HW_OFFLOAD", XCT_STATUS_HW_OFFLOAD },
 };
 
 bool xct_query_fail(struct xct_query *query, const char *format, ...)
@@ -157,12 +159,50 @@ static bool parse_vtag(struct xct_query *query,
 	return true;
 }
 
-static bool parse_label(struct xct_query *query,
-			const struct xct_option_row *row, const char *arg)
+/* A comma-separated list. As a filter it matches nothing. */
+static bool parse_labels(struct xct_query *query,
+			 const struct xct_option_row *row, const char *arg)
 {
+	const char *word;
+	size_t len;
+
+	(void)row;
+	for (word = arg; word; word = word[len] ? word + len + 1 : NULL) {
+		len = strcspn(word, ",");
+		if (!xct_label_is_known(word, len))
+			return xct_query_fail(query, "unknown label '%.*s'",
+					      (int)len, word);
+	}
+	return true;
+}
+
+/* Accepted and never looked at: no flow has one. */
+static bool parse_secmark(struct xct_query *query,
+			  const struct xct_option_row *row, const char *arg)
+{
+	uint64_t value;
+
+	(void)row;
+	return parse_number(arg, UINT32_MAX, &value) ||
+	       xct_query_fail(query, "Invalid secmark `%s'", arg);
+}
+
+static bool parse_role(struct xct_query *query,
+		       const struct xct_option_row *row, const char *arg)
+{
+	(void)row;
+	return strcmp(arg, "client") == 0 || strcmp(arg, "server") == 0 ||
+	       xct_query_fail(query, "Unknown DCCP role `%s'", arg);
+}
+
+/* That it was given is all that there is to know. */
+static bool parse_nothing(struct xct_query *query,
+			  const struct xct_option_row *row, const char *arg)
+{
+	(void)query;
+	(void)row;
 	(void)arg;
-	return xct_query_fail(query, "option `--%s': flows have no labels here",
-			      row->name);
+	return true;
 }
 
 static bool parse_id(struct xct_query *query, const struct xct_option_row *row,
@@ -445,7 +485,11 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 		IN_FILTER(id), XCT_FILTER_ID, XCT_ANY_PROTO },
 	[XCT_OPTION_TIMEOUT] = { "timeout", parse_u32,
 		IN_QUERY(change.timeout_s), 0, XCT_ANY_PROTO },
-	[XCT_OPTION_LABEL] = { "label", parse_label,
+	[XCT_OPTION_LABEL] = { "label", parse_labels,
+		0, 0, XCT_ANY_PROTO },
+	[XCT_OPTION_SECMARK] = { "secmark", parse_secmark,
+		0, 0, XCT_ANY_PROTO },
+	[XCT_OPTION_ZERO] = { "zero", parse_nothing,
 		0, 0, XCT_ANY_PROTO },
 	[XCT_OPTION_MASK_SRC] = { "mask-src", parse_range,
 		IN_QUERY(mask_src), 0, XCT_ANY_PROTO },
@@ -489,15 +533,21 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 		IN_FILTER(orig_zone), XCT_FILTER_ORIG_ZONE, XCT_ANY_PROTO },
 	[XCT_OPTION_REPLY_ZONE] = { "reply-zone", parse_zone,
 		IN_FILTER(reply_zone), XCT_FILTER_REPLY_ZONE, XCT_ANY_PROTO },
-	[XCT_OPTION_LABEL_ADD] = { "label-add", parse_label,
+	[XCT_OPTION_LABEL_ADD] = { "label-add", parse_labels,
 		0, 0, XCT_ANY_PROTO },
-	[XCT_OPTION_LABEL_DEL] = { "label-del", parse_label,
+	[XCT_OPTION_LABEL_DEL] = { "label-del", parse_labels,
+		0, 0, XCT_ANY_PROTO },
+	[XCT_OPTION_ROLE] = { "role", parse_role,
+		0, 0, XCT_DCCP_ONLY },
+	[XCT_OPTION_TUPLE_SRC] = { "tuple-src", parse_nothing,
+		0, 0, XCT_ANY_PROTO },
+	[XCT_OPTION_TUPLE_DST] = { "tuple-dst", parse_nothing,
 		0, 0, XCT_ANY_PROTO },
 };
 
 /* The letters of the first options, in the order of enum xct_option. */
-static const char letters[] = "sdrqpfumngjowitl";
-static const char getopt_letters[] = ":s:d:r:q:p:f:u:m:n::g::j::o:w:i:t:l:";
+static const char letters[] = "sdrqpfumngjowitlcz";
+static const char getopt_letters[] = ":s:d:r:q:p:f:u:m:n::g::j::o:w:i:t:l:c:z";
 
 static const struct option long_options[] = {
 	{ "src", required_argument, NULL, XCT_OPTION_ORIG_SRC },
@@ -534,6 +584,11 @@ static const struct option long_options[] = {
 	{ "icmpv6-id", required_argument, NULL, XCT_OPTION_ICMPV6_ID },
 	{ "timeout", required_argument, NULL, XCT_OPTION_TIMEOUT },
 	{ "label", required_argument, NULL, XCT_OPTION_LABEL },
+	{ "secmark", required_argument, NULL, XCT_OPTION_SECMARK },
+	{ "zero", no_argument, NULL, XCT_OPTION_ZERO },
+	{ "role", required_argument, NULL, XCT_OPTION_ROLE },
+	{ "tuple-src", required_argument, NULL, XCT_OPTION_TUPLE_SRC },
+	{ "tuple-dst", required_argument, NULL, XCT_OPTION_TUPLE_DST },
 	{ "label-add", required_argument, NULL, XCT_OPTION_LABEL_ADD },
 	{ "label-del", optional_argument, NULL, XCT_OPTION_LABEL_DEL },
 	{ "srckey", required_argument, NULL, XCT_OPTION_SRCKEY },
@@ -550,7 +605,7 @@ static const struct option long_options[] = {
 };
 /* clang-format on */
 
-_Static_assert(XCT_OPTION_LABEL + 2 == sizeof(letters), "a letter an option");
+_Static_assert(XCT_OPTION_ZERO + 2 == sizeof(letters), "a letter an option");
 _Static_assert(XCT_OPTIONS < ':', "no option is taken for a letter");
 
 /* The argument of an option that may have one: also the next word, if it
@@ -579,7 +634,8 @@ static bool parse_option(struct xct_query *query, int code, int argc,
 				      argv[optind - 1]);
 
 	option = letter ? (unsigned int)(letter - letters) : (unsigned int)code;
-	if (option >= XCT_OPTION_SRC_NAT && option <= XCT_OPTION_ANY_NAT)
+	if ((option >= XCT_OPTION_SRC_NAT && option <= XCT_OPTION_ANY_NAT) ||
+	    option == XCT_OPTION_LABEL_DEL)
 		arg = take_optional(argc, argv);
 	query->options |= UINT64_C(1) << option;
 	return xct_option_rows[option].parse(query, &xct_option_rows[option],

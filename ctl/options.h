@@ -8,7 +8,8 @@
 #include "ctl/filter.h"
 
 /* The kernel's, which no flow here ever has. */
-#define XCT_STATUS_OFFLOAD (1 << 14)
+#define XCT_STATUS_OFFLOAD    (1 << 14)
+#define XCT_STATUS_HW_OFFLOAD (1 << 15)
 
 /* Protocols that an option is for. */
 enum xct_proto_class {
@@ -19,6 +20,7 @@ enum xct_proto_class {
 	XCT_ICMPV6_ONLY,
 	XCT_GRE_ONLY,
 	XCT_SCTP_ONLY,
+	XCT_DCCP_ONLY,
 };
 
 struct xct_option_row {

@@ -121,13 +121,15 @@ static char *put_saved_numbers(char *p, const struct xct_flow_info *info)
 	return p;
 }
 
-char *xct_save_put(char *p, const struct xct_flow_info *info)
+char *xct_save_put(char *p, const struct xct_flow_info *info, char command)
 {
 	uint8_t proto = info->tuple[XCT_DIR_ORIG].proto;
 	const char *state = xct_line_state(info);
 	const char *name = xct_proto_name(proto);
 
-	p = put_option(p, "-A -t", info->timeout_s);
+	*p++ = '-';
+	*p++ = command;
+	p = put_option(p, " -t", info->timeout_s);
 	p = put_saved_status(p, info->status);
 	p = put_saved_zone(p, info);
 	p = put_saved_addrs(p, info);

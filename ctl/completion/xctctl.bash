@@ -87,7 +87,10 @@ _xctctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$commands --socket" \
 			-- "$cur")
 		;;
-	list | get | delete | L | G | D | dump)
+	list | L | dump)
+		mapfile -t COMPREPLY < <(compgen -W "$filters --zero" -- "$cur")
+		;;
+	get | delete | G | D)
 		mapfile -t COMPREPLY < <(compgen -W "$filters" -- "$cur")
 		;;
 	stats | rules | status | S)

@@ -31,6 +31,8 @@ complete -c xctctl -n $none -a version -d 'Print versions'
 complete -c xctctl -n $none -a help -d 'Print a summary'
 
 complete -c xctctl -n '__fish_seen_subcommand_from check load-entries' -F
+complete -c xctctl -n '__fish_seen_subcommand_from list' -s z -l zero \
+    -d 'Zero counters'
 complete -c xctctl -n $changes -s t -l timeout -x -d 'Timeout in seconds'
 complete -c xctctl -n $changes -l orig-vtag -x -d 'Original SCTP tag'
 complete -c xctctl -n $changes -l reply-vtag -x -d 'Reply SCTP tag'

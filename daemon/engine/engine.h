@@ -158,7 +158,8 @@ bool xct_engine_delete(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       void *ctx);
 
 /* The same walk, making @change, which xct_flow_change_check() has found right,
- * and showing only the flows that are another after it, as they are then. */
+ * and showing only the flows that are another after it, as they are then. With
+ * XCT_CHANGE_ZERO all are shown, as they were. */
 bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       const struct xct_flow_update *update, uint32_t max,
 		       bool (*fn)(void *ctx, const struct xct_flow_info *info),

@@ -72,6 +72,10 @@ static void change_flow(struct xct_flow *flow,
 	if (change->fields & XCT_CHANGE_VTAGS)
 		memcpy(flow->track.sctp.vtag, change->vtag,
 		       sizeof(change->vtag));
+	if (change->fields & XCT_CHANGE_ZERO) {
+		memset(flow->packets, 0, sizeof(flow->packets));
+		memset(flow->bytes, 0, sizeof(flow->bytes));
+	}
 }
 
 static bool is_same(const struct xct_flow_info *a,
@@ -106,9 +110,10 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		change_flow(flow, change, now);
 		xct_flow_describe(eng, flow, now, &after);
 		xct_wheel_update(&eng->wheel, flow);
-		if (is_same(&before, &after))
-			continue;
-		go_on = fn(ctx, &after);
+		if (change->fields & XCT_CHANGE_ZERO)
+			go_on = fn(ctx, &before);
+		else if (!is_same(&before, &after))
+			go_on = fn(ctx, &after);
 	}
 	return *cursor < eng->table.max_flows;
 }

@@ -184,7 +184,7 @@ static void the_longest_flow_fits(void **state)
 				 XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID |
 					 XCT_OUTPUT_KTIMESTAMP) <
 		    buf + XCT_LINE_MAX);
-	assert_true(xct_save_put(buf, &info) < buf + XCT_LINE_MAX);
+	assert_true(xct_save_put(buf, &info, 'A') < buf + XCT_LINE_MAX);
 	assert_true(xct_xml_put(buf, &info) < buf + XCT_LINE_MAX);
 	assert_true(xct_json_put_flow(buf, &info) <
 		    buf + XCT_JSON_FLOW_MAX - 8); /* and a separator */
@@ -334,7 +334,7 @@ static const struct {
 	{ "-p gre --sport 80", "option `--sport' needs `-p tcp, udp, udplite, sctp or dccp'" },
 	{ "-p sctp --state TIME_WAIT", "unknown SCTP state `TIME_WAIT'" },
 	{ "-p sctp --state LISTEN", "unknown SCTP state `LISTEN'" },
-	{ "-p udp --state CLOSE", "option `--state' needs `-p tcp or sctp'" },
+	{ "-p udp --state CLOSE", "option `--state' needs `-p tcp, sctp or dccp'" },
 	{ "-p icmpv6 --icmp-type 8", "option `--icmp-type' needs `-p icmp'" },
 	{ "-p tcp --sport 99999", "Invalid port `99999'" },
 	{ "-p tcp --sport -1", "Invalid port `-1'" },
@@ -347,8 +347,11 @@ static const struct {
 	{ "-w 65536", "Invalid zone `65536'" },
 	{ "-s 10.0.0.1/33", "Invalid IP address `10.0.0.1/33'" },
 	{ "-s ::1 --mask-src 255.0.255.0", "mismatched address family" },
-	{ "-l foo", "option `--label': flows have no labels here" },
-	{ "--label-add foo", "option `--label-add': flows have no labels here" },
+	{ "-l no,such", "unknown label 'no'" },
+	{ "--label-add no", "unknown label 'no'" },
+	{ "-z -p tcp", "Can't use -z with filtering parameters" },
+	{ "-p tcp --role client", "option `--role' needs `-p dccp'" },
+	{ "-p dccp --state LISTEN", "Unknown DCCP state `LISTEN'" },
 	{ "-p udp --srckey 4", "option `--srckey' needs `-p gre'" },
 	{ "-p tcp --orig-vtag 4", "option `--orig-vtag' needs `-p sctp'" },
 	{ "-u !FOO", "Bad parameter `!FOO'" },
@@ -645,7 +648,7 @@ static void other_formats_are_as_conntrack_prints_them(void **state)
 		set_info(&info, &other_rows[i].row);
 		*xct_xml_put(line, &info) = '\0';
 		assert_string_equal(line, other_rows[i].xml);
-		*xct_save_put(line, &info) = '\0';
+		*xct_save_put(line, &info, 'A') = '\0';
 		zone = strstr(line, "-w 9 ");
 		assert_int_equal(zone != NULL, other_rows[i].row.zone == 9);
 		if (zone) /* the rest is the same */

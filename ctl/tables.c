@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands about conntrack's other tables, which have nothing in them. */
+#include "ctl/tables.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const table_names[XCT_TABLES] = {
+	[XCT_TABLE_CONNTRACK] = "conntrack",
+	[XCT_TABLE_EXPECT] = "expect",
+	[XCT_TABLE_DYING] = "dying",
+	[XCT_TABLE_UNCONFIRMED] = "unconfirmed",
+};
+
+enum xct_ctl_table xct_table_find(const char *word)
+{
+	unsigned int table;
+
+	for (table = 0; table < XCT_TABLES; table++)
+		if (strncmp(table_names[table], word, strlen(word)) == 0)
+			break;
+	return table;
+}
+
+static enum xct_exit list_flows(const struct xct_ctl *ctl)
+{
+	(void)ctl;
+	xct_ctl_say("0 flow entries have been shown.");
+	return XCT_EXIT_OK;
+}
+
+static enum xct_exit list_expectations(const struct xct_ctl *ctl)
+{
+	(void)ctl;
+	xct_ctl_say("0 expectations have been shown.");
+	return XCT_EXIT_OK;
+}
+
+static enum xct_exit find_expectation(const struct xct_ctl *ctl)
+{
+	(void)ctl;
+	xct_ctl_say("Operation failed: No such file or directory");
+	return XCT_EXIT_FAILED;
+}
+
+static enum xct_exit flush_expectations(const struct xct_ctl *ctl)
+{
+	(void)ctl;
+	xct_ctl_say("expectation table has been emptied.");
+	return XCT_EXIT_OK;
+}
+
+static enum xct_exit count_expectations(const struct xct_ctl *ctl)
+{
+	(void)ctl;
+	puts("0");
+	return XCT_EXIT_OK;
+}
+
+static enum xct_exit show_expectation_stats(const struct xct_ctl *ctl)
+{
+	(void)ctl;
+	puts("cpu=0   \texpect_new=0 expect_create=0 expect_delete=0 ");
+	return XCT_EXIT_OK;
+}
+
+#define OPTIONS_EXPECTATION                                      \
+	(XCT_OPTION_BIT(ORIG_SRC) | XCT_OPTION_BIT(ORIG_DST) |   \
+	 XCT_OPTION_BIT(REPLY_SRC) | XCT_OPTION_BIT(REPLY_DST) | \
+	 XCT_OPTION_BIT(PROTO) | XCT_OPTION_BIT(ORIG_SPORT) |    \
+	 XCT_OPTION_BIT(ORIG_DPORT))
+#define OUTPUTS_EXPECTATION                                     \
+	(XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID | XCT_OUTPUT_XML | \
+	 XCT_OUTPUT_SAVE | XCT_OUTPUT_OTHER)
+
+/* clang-format off */
+static const struct xct_command expect_commands[] = {
+	{ .letter = 'L', .run = list_expectations,
+	  .rules = { XCT_OPTION_BIT(OUTPUT) | XCT_OPTION_BIT(FAMILY),
+		     OUTPUTS_EXPECTATION, XCT_QUERY_FILTER } },
+	{ .letter = 'G', .run = find_expectation,
+	  .rules = { OPTIONS_EXPECTATION, 0, XCT_QUERY_GET } },
+	{ .letter = 'D', .run = find_expectation,
+	  .rules = { OPTIONS_EXPECTATION, 0, XCT_QUERY_GET } },
+	{ .letter = 'F', .run = flush_expectations },
+	{ .letter = 'C', .run = count_expectations },
+	{ .letter = 'S', .run = show_expectation_stats },
+};
+/* clang-format on */
+
+static const struct xct_command *
+find_expect_command(const struct xct_command *command)
+{
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(expect_commands); i++)
+		if (expect_commands[i].letter == command->letter)
+			return &expect_commands[i];
+	xct_ctl_say("Can't do --%s on expectations", command->old_name);
+	return NULL;
+}
+
+const struct xct_command *xct_table_command(enum xct_ctl_table table,
+					    const struct xct_command *command)
+{
+	static struct xct_command list;
+
+	if (table == XCT_TABLE_CONNTRACK || command->letter == 'V')
+		return command;
+	if (table == XCT_TABLE_EXPECT)
+		return find_expect_command(command);
+	if (command->letter != 'L') {
+		xct_ctl_say("Can't do that command with tables `dying' and "
+			    "`unconfirmed'");
+		return NULL;
+	}
+	list = *command;
+	list.run = list_flows;
+	return &list;
+}
