@@ -134,6 +134,12 @@ void xct_l4_update_answered(const struct xct_l4_ctx *ctx, struct xct_flow *flow,
 /* ICMP: is @type an error that quotes a packet? Must it never be tracked
  * (neighbour discovery, multicast listener discovery)? */
 bool xct_icmp_is_error(uint8_t family, uint8_t type);
+/* Does it tell of a better way? What a redirect says is true of one link only,
+ * and of no flow that is translated. */
+bool xct_icmp_is_redirect(uint8_t family, uint8_t type);
+/* Where in the ICMP message (@pkt->l4) the packet that it is about begins; 0:
+ * it is about none. */
+uint32_t xct_icmp_quote_off(const struct xct_pkt *pkt);
 bool xct_icmp_is_untracked(uint8_t family, uint8_t type);
 
 #endif

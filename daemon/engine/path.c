@@ -51,16 +51,12 @@ void xct_visit_set_class(struct xct_visit *v, enum xct_class cls)
 /* ---- reading the packet ---- */
 
 /* The connection an ICMP error is about: the inverse of the tuple it quotes. */
-static enum xct_reason read_quoted(struct xct_visit *v)
+static enum xct_reason read_quoted(struct xct_visit *v, uint32_t off)
 {
-	const uint32_t header_len = 8;
 	struct xct_tuple inner = { .proto = 0 };
 	const struct xct_l4_ops *l4;
 
-	if (v->pkt.l4_have < header_len)
-		return XCT_REASON_L4_SHORT;
-	if (xct_pkt_parse(&v->quoted, v->pkt.l4 + header_len,
-			  v->pkt.l4_have - header_len,
+	if (xct_pkt_parse(&v->quoted, v->pkt.l4 + off, v->pkt.l4_have - off,
 			  true) != XCT_REASON_NONE ||
 	    v->quoted.family != v->pkt.family)
 		return XCT_REASON_ICMP_QUOTE;
@@ -76,6 +72,11 @@ static enum xct_reason read_quoted(struct xct_visit *v)
 	return XCT_REASON_NONE;
 }
 
+static bool is_redirect(const struct xct_visit *v)
+{
+	return v->is_error && xct_icmp_is_redirect(v->pkt.family, v->pkt.l4[0]);
+}
+
 static bool is_icmp(const struct xct_pkt *pkt)
 {
 	return pkt->proto ==
@@ -87,6 +88,7 @@ static enum xct_reason read_tuple(struct xct_visit *v)
 {
 	const struct xct_engine_config *cfg = &v->eng->cfg;
 	enum xct_reason reason;
+	uint32_t quote_off;
 
 	v->l4 = xct_l4(v->pkt.family, v->pkt.proto);
 	v->tuple.family = v->pkt.family;
@@ -107,10 +109,10 @@ static enum xct_reason read_tuple(struct xct_visit *v)
 		return XCT_REASON_L4_CHECKSUM;
 	if (!v->l4->key(&v->pkt, &v->tuple))
 		return XCT_REASON_L4_SHORT;
-	if (is_icmp(&v->pkt) &&
-	    xct_icmp_is_error(v->pkt.family, v->tuple.icmp_type))
-		return read_quoted(v);
-	return XCT_REASON_NONE;
+	if (!is_icmp(&v->pkt))
+		return XCT_REASON_NONE;
+	quote_off = xct_icmp_quote_off(&v->pkt);
+	return quote_off ? read_quoted(v, quote_off) : XCT_REASON_NONE;
 }
 
 /* ---- tracking ---- */
@@ -303,8 +305,7 @@ static bool translate(struct xct_visit *v, unsigned int halves)
 
 	if (!halves)
 		return true;
-	if (v->is_error && v->pkt.family == AF_INET &&
-	    v->pkt.l4[0] == 5 /* ICMP_REDIRECT */) {
+	if (is_redirect(v)) {
 		xct_visit_drop(v, XCT_REASON_ICMP_REDIRECT);
 		return false;
 	}
@@ -520,6 +521,10 @@ static bool late_on_behalf(struct xct_visit *v)
 	enum tracked tracked = TRACKED;
 
 	if (v->meta->hook != XCT_HOOK_POSTROUTING || !xct_visit_is_own(v))
+		return false;
+	/* The kernel does not say which connection a redirect of IPv6 came
+	 * of: it is like one from elsewhere. */
+	if (is_redirect(v) && v->pkt.family == AF_INET6)
 		return false;
 	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple,
 					xct_visit_answer_zone(v), &v->dir);

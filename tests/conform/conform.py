@@ -556,12 +556,17 @@ def load_pcap(path):
     import scapy.contrib.mpls  # noqa: F401
     import scapy.layers.dot11  # noqa: F401
     import scapy.layers.ppp  # noqa: F401
+    from scapy.error import Scapy_Exception
     from scapy.layers.inet import IP
     from scapy.layers.inet6 import IPv6
     from scapy.utils import PcapReader
 
+    try:
+        reader = PcapReader(str(path))
+    except Scapy_Exception as error:
+        raise ValueError(f"cannot be read: {error}") from None
     steps, sides, last = [], {}, None
-    for frame in PcapReader(str(path)):
+    for frame in reader:
         # The outermost: what stands in a tunnel is the tunnel's payload.
         layer = frame
         while layer and not isinstance(layer, (IP, IPv6)):
@@ -647,7 +652,12 @@ def run_files(options):
     if options.pcap:
         with routers.Twins("none", mtu=PCAP_MTU) as twins:
             for name in options.pcap:
-                steps = load_pcap(name)
+                try:
+                    steps = load_pcap(name)
+                except (OSError, ValueError) as error:
+                    print(f"{name}: {error}")
+                    bad += 1
+                    continue
                 if not steps:
                     print(f"{name}: no IPv4 or IPv6 packet that can be "
                           "replayed in it")

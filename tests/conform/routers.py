@@ -137,7 +137,8 @@ class Router:
             self.ns.ip(
                 f"link add {dev} address {inner} type veth peer name "
                 f"{name}{side} address {outer} netns {home.outside.name}",
-                f"link set {dev} mtu {mtu} up")
+                # Whoever a capture calls a neighbour needs no looking for.
+                f"link set {dev} mtu {mtu} arp off up")
             home.outside.ip(f"link set {name}{side} mtu {mtu} arp off up")
             self.ns.run("ethtool", "-K", dev, "rx", "off", "tx", "off", "gso",
                         "off", "tso", "off", "gro", "off")

@@ -301,8 +301,8 @@ static void icmp_types_are_told_apart(void **state)
 	static const uint8_t answers[2][8] = { { 0, 14, 16, 18 },
 					       { 129, 140 } };
 	static const uint8_t errors_v4[] = { 3, 4, 5, 11, 12 };
-	static const uint8_t untracked[] = { 130, 131, 132, 133, 134, 135,
-					     136, 137, 143, 151, 152 };
+	static const uint8_t untracked[] = { 130, 131, 132, 133, 134,
+					     135, 136, 143, 151, 152 };
 	static const size_t n_queries[2] = { 4, 2 };
 	unsigned int v6, type;
 	size_t i;

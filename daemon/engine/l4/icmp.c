@@ -4,14 +4,17 @@
  *
  * A query type and its answer's type make the two tuples of a flow, with one
  * id for both ways. Only a query opens a flow; every packet of it starts the
- * timer anew. Errors never get here: they belong to the flow of the packet
- * they quote. Neither does neighbour discovery, which is not tracked at all.
+ * timer anew. Errors and redirects never get here: they belong to the flow of
+ * the packet they quote. Neither does the rest of neighbour discovery, which is
+ * not tracked at all.
  */
 #include "daemon/engine/l4.h"
 
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip6.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 #include "daemon/engine/csum.h"
@@ -21,6 +24,8 @@
 #define CODE_OFF   1
 #define CSUM_OFF   2
 #define ID_OFF	   4
+
+#define HOP_LIMIT_OFF offsetof(struct ip6_hdr, ip6_hlim)
 
 /* Node information (RFC 4620), listener reports of MLDv2 (RFC 9777) and
  * multicast router discovery (RFC 4286), which libc has no names for. */
@@ -91,7 +96,6 @@ bool xct_icmp_is_untracked(uint8_t family, uint8_t type)
 	case ND_ROUTER_ADVERT:
 	case ND_NEIGHBOR_SOLICIT:
 	case ND_NEIGHBOR_ADVERT:
-	case ND_REDIRECT: /* believed only from the host's own first hop */
 	case MLD2_REPORT:
 	case MRDISC_ADV:
 	case MRDISC_SOLIC:
@@ -99,6 +103,37 @@ bool xct_icmp_is_untracked(uint8_t family, uint8_t type)
 	default:
 		return false;
 	}
+}
+
+bool xct_icmp_is_redirect(uint8_t family, uint8_t type)
+{
+	return type == (family == AF_INET6 ? ND_REDIRECT : ICMP_REDIRECT);
+}
+
+/* Of a redirect as RFC 4861 (section 8.1) wants it: from a neighbour, with the
+ * packet as its first option. */
+static uint32_t redirected_off(const struct xct_pkt *pkt)
+{
+	const uint32_t option = sizeof(struct nd_redirect);
+	const uint8_t *src = pkt->c.data + offsetof(struct ip6_hdr, ip6_src);
+
+	if (pkt->l4[CODE_OFF] || pkt->c.data[HOP_LIMIT_OFF] != 255 ||
+	    src[0] != 0xfe || (src[1] & 0xc0) != 0x80)
+		return 0;
+	if (pkt->l4_have < option + sizeof(struct nd_opt_rd_hdr) ||
+	    pkt->l4[option] != ND_OPT_REDIRECTED_HEADER ||
+	    pkt->l4[option + 1] == 0)
+		return 0;
+	return option + sizeof(struct nd_opt_rd_hdr);
+}
+
+uint32_t xct_icmp_quote_off(const struct xct_pkt *pkt)
+{
+	if (xct_icmp_is_error(pkt->family, pkt->l4[TYPE_OFF]))
+		return HEADER_LEN;
+	if (pkt->family == AF_INET6 && pkt->l4[TYPE_OFF] == ND_REDIRECT)
+		return redirected_off(pkt);
+	return 0;
 }
 
 static enum xct_reason icmp_check(const struct xct_pkt *pkt)
