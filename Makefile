@@ -105,7 +105,7 @@ CTL_LIB    := $(B)/libxct-ctl.a
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all deps demo check unit netns conform bench bench-engine lint format fuzz \
+.PHONY: all deps demo check unit netns conform faults bench bench-engine lint format fuzz \
 	install uninstall clean help FORCE
 
 all: $(B)/xctd $(B)/xctctl ## build xctd and xctctl
@@ -140,6 +140,11 @@ bench: all $(BENCH_BIN) ## xctd beside kernel, queue, others: ROUNDS= SECONDS= O
 		$(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(CONTESTANTS),--contestants $(CONTESTANTS))
+
+faults: all ## kill xctd KILLS times under traffic, and count losses: SEED= JSON= (root)
+	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) tests/faults/faults.py \
+		--progress --kills $(or $(KILLS),300) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
 
 lint: $(ENGINE_LIB) ## format, cppcheck, include graph, engine symbols, docs
 	$(Q)PYTHON='$(PYTHON)' tests/lint/run.sh $(ENGINE_LIB)

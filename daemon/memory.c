@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define MEMORY_MAGIC   UINT64_C(0x0a6d656d2d746378) /* "xct-mem\n" */
-#define MEMORY_VERSION 1
+#define MEMORY_VERSION 2
 #define PAGE	       4096u
 
 struct header {

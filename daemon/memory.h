@@ -11,15 +11,22 @@
 
 #define XCT_QUEUES_MAX 256
 
+#define XCT_REPEATS_MAX 256
+
 /*
  * Packets of one queue that are in the engine's hands. A worker that dies with
  * them leaves them unanswered: its successor gets them again, and knows those
- * that the engine has finished by their fingerprint. Written by one worker.
+ * that the engine has finished by their fingerprint. They have new ids then,
+ * behind what was queued before; until they are seen their fingerprints stay
+ * here, since the successor may die as well. Written by one worker.
  */
 struct xct_pending {
 	uint32_t number; /* of the queue */
 	uint32_t n_done; /* packets the engine is through with */
 	uint64_t fingerprint[XCT_NFQ_BATCH];
+	uint32_t n_repeats;    /* packets that a predecessor was through with */
+	uint32_t repeat_after; /* they come with higher ids than this */
+	uint64_t repeat[XCT_REPEATS_MAX];
 };
 
 struct xct_memory {

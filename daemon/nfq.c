@@ -42,10 +42,12 @@
 #define RCVBUF	   (32 * 1024 * 1024)
 #define SNDBUF	   (4 * 1024 * 1024) /* more than a batch of edited packets */
 #define HDR_SIZE   64 /* a verdict without the packet: 44 bytes */
+#define REPEAT_SEQ 1  /* nlmsg_seq of the repeating verdict; of others: 0 */
 
 struct xct_nfq {
 	struct mnl_socket *nl;
 	uint16_t number;
+	bool is_adopted;
 	uint32_t next_id; /* 0: none seen yet */
 	struct xct_nfq_counters counters;
 	uint8_t *bufs; /* XCT_NFQ_BATCH of BUF_SIZE */
@@ -203,22 +205,18 @@ int xct_nfq_open(struct xct_nfq **out, uint16_t number, uint32_t max_len,
 	return 0;
 }
 
-/* The id of the first packet that waits in the socket. */
-static bool peek_id(struct xct_nfq *nfq, uint32_t *id)
+/* The id in the message of @len bytes that was received. */
+static bool read_id(struct xct_nfq *nfq, size_t len, uint32_t *id)
 {
 	struct nlattr *attr[NFQA_MAX + 1] = { 0 };
 	const struct nfqnl_msg_packet_hdr *hdr;
 	struct nlmsghdr *nlh = (void *)nfq->bufs;
-	ssize_t len;
 
-	len = recv(xct_nfq_fd(nfq), nfq->bufs, BUF_SIZE,
-		   MSG_PEEK | MSG_DONTWAIT);
-	if (len < (ssize_t)(MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg)))
+	if (len < MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg) ||
+	    nlh->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET))
 		return false;
-	if (nlh->nlmsg_len > (size_t)len)
+	if (nlh->nlmsg_len > len)
 		nlh->nlmsg_len = (uint32_t)len;
-	if (nlh->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET))
-		return false;
 	(void)nfq_nlmsg_parse(nlh, attr); /* the id stands first */
 	if (!attr[NFQA_PACKET_HDR])
 		return false;
@@ -227,12 +225,23 @@ static bool peek_id(struct xct_nfq *nfq, uint32_t *id)
 	return true;
 }
 
-/*
- * Have every packet that was read but not answered offered again: those before
- * the first that is still to be read, or all if there is none. The newest id
- * is taken down first: what arrives in between is newer than both.
- */
-static int repeat_unanswered(struct xct_nfq *nfq, uint32_t last_id)
+/* The id of the first packet that waits in the socket. Whatever else is there
+ * (a refusal of the predecessor's answer) is taken out. */
+static bool peek_id(struct xct_nfq *nfq, uint32_t *id)
+{
+	for (;;) {
+		ssize_t len = recv(xct_nfq_fd(nfq), nfq->bufs, BUF_SIZE,
+				   MSG_PEEK | MSG_DONTWAIT);
+
+		if (len < 0)
+			return false;
+		if (read_id(nfq, (size_t)len, id))
+			return true;
+		(void)recv(xct_nfq_fd(nfq), nfq->bufs, BUF_SIZE, MSG_DONTWAIT);
+	}
+}
+
+int xct_nfq_repeat(struct xct_nfq *nfq, uint32_t last_id)
 {
 	_Alignas(struct nlmsghdr) char buf[128];
 	struct nlmsghdr *nlh;
@@ -241,8 +250,14 @@ static int repeat_unanswered(struct xct_nfq *nfq, uint32_t last_id)
 	if (peek_id(nfq, &first))
 		last_id = first - 1;
 	nlh = nfq_nlmsg_put(buf, NFQNL_MSG_VERDICT_BATCH, nfq->number);
+	nlh->nlmsg_seq = REPEAT_SEQ;
 	nfq_nlmsg_verdict_put(nlh, (int)last_id, NF_REPEAT);
-	return send_config(nfq, nlh); /* none to repeat: no harm */
+	return send_config(nfq, nlh);
+}
+
+bool xct_nfq_is_adopted(const struct xct_nfq *nfq)
+{
+	return nfq->is_adopted;
 }
 
 int xct_nfq_adopt(struct xct_nfq **out, int fd, uint16_t number,
@@ -266,9 +281,8 @@ int xct_nfq_adopt(struct xct_nfq **out, int fd, uint16_t number,
 	if (!xct_nfq_info(number, &info) ||
 	    info.portid != mnl_socket_get_portid(nfq->nl))
 		goto err;
+	nfq->is_adopted = true;
 	ret = xct_nfq_configure(nfq, max_len, fail_open);
-	if (ret == 0)
-		ret = repeat_unanswered(nfq, info.last_id);
 	if (ret < 0)
 		goto err;
 	*out = nfq;
@@ -361,6 +375,20 @@ static bool parse_packet(struct xct_nfq *nfq, const struct nlmsghdr *nlh,
 	return true;
 }
 
+/* The kernel refuses an answer to a packet that it does not have any more: it
+ * drops all that waits when a base chain is deleted in the namespace. That
+ * there is nothing to repeat is no refusal. */
+static void note_refusal(struct xct_nfq *nfq, const struct nlmsghdr *nlh)
+{
+	const struct nlmsgerr *err = mnl_nlmsg_get_payload(nlh);
+
+	if (nlh->nlmsg_seq == REPEAT_SEQ && err->error == -ENOENT)
+		return;
+	count(err->error == -ENOENT ? &nfq->counters.vanished
+				    : &nfq->counters.errors,
+	      1);
+}
+
 /* One datagram. True if there is a packet to answer. */
 static bool parse_message(struct xct_nfq *nfq, unsigned int i,
 			  struct xct_nfq_packet *packet)
@@ -375,6 +403,11 @@ static bool parse_message(struct xct_nfq *nfq, unsigned int i,
 	/* Cut short by the socket: the id, in front, is still good. */
 	if (nlh->nlmsg_len > len)
 		nlh->nlmsg_len = len;
+	if (nlh->nlmsg_type == NLMSG_ERROR &&
+	    len >= MNL_NLMSG_HDRLEN + sizeof(struct nlmsgerr)) {
+		note_refusal(nfq, nlh);
+		return false;
+	}
 	if (nlh->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET) ||
 	    !parse_packet(nfq, nlh, packet)) {
 		count(&nfq->counters.errors, 1);

@@ -35,6 +35,8 @@ struct xct_nfq_counters {
 	_Atomic uint64_t received; /* packets */
 	_Atomic uint64_t verdicts; /* answers given */
 	_Atomic uint64_t mangled;  /* answers that carried the packet */
+	_Atomic uint64_t repeated; /* packets that came a second time */
+	_Atomic uint64_t vanished; /* gone before they were answered */
 	_Atomic uint64_t overruns; /* packets the socket had no room for */
 	_Atomic uint64_t errors;   /* unreadable messages, refused answers */
 };
@@ -58,11 +60,20 @@ int xct_nfq_open(struct xct_nfq **nfq, uint16_t number, uint32_t max_len,
 
 /*
  * Go on with the queue that the socket @fd, which is taken in any case, has
- * bound: a predecessor's. What that one has read but not answered is offered
- * again. 0, -ESTALE (@fd does not have that queue), or another -errno.
+ * bound: a predecessor's. 0, -ESTALE (@fd does not have that queue), or another
+ * -errno.
  */
 int xct_nfq_adopt(struct xct_nfq **nfq, int fd, uint16_t number,
 		  uint32_t max_len, bool fail_open);
+bool xct_nfq_is_adopted(const struct xct_nfq *nfq);
+
+/*
+ * Have every packet that the predecessor has read but not answered offered
+ * again, with a new id: those before the first that is still to be read, or up
+ * to @last_id if there is none. 0 or -errno.
+ */
+int xct_nfq_repeat(struct xct_nfq *nfq, uint32_t last_id);
+
 void xct_nfq_close(struct xct_nfq *nfq); /* NULL accepted */
 
 /* Change what may change while it runs; a refusal is counted as an error. */

@@ -41,9 +41,7 @@ struct xct_worker {
 	_Atomic bool has_successor; /* leave at once */
 	_Atomic xct_msec seen_at;
 	struct xct_pending *pending;
-	uint64_t repeats[XCT_NFQ_BATCH]; /* fingerprints to come again */
-	unsigned int n_repeats;
-	xct_msec repeats_until;
+	uint32_t repeat_until; /* the last id that may be of a repeat */
 	struct xct_nfq_packet packets[XCT_NFQ_BATCH];
 	struct xct_result results[XCT_NFQ_BATCH];
 };
@@ -65,18 +63,19 @@ static uint64_t fingerprint(const struct xct_nfq_packet *packet)
 	return xct_siphash(&key, words, XCT_ARRAY_SIZE(words));
 }
 
-/* Has the predecessor's engine been through with this packet? */
-static bool take_repeat(struct xct_worker *w, uint64_t print, xct_msec now)
+/* Where in the list of repeats this packet is; .n_repeats: it is none. */
+static uint32_t find_repeat(struct xct_worker *w, uint32_t id, uint64_t print)
 {
-	if (now >= w->repeats_until)
-		w->n_repeats = 0;
-	for (unsigned int i = 0; i < w->n_repeats; i++) {
-		if (w->repeats[i] == print) {
-			w->repeats[i] = w->repeats[--w->n_repeats];
-			return true;
-		}
-	}
-	return false;
+	struct xct_pending *pending = w->pending;
+	uint32_t i = 0;
+
+	if ((int32_t)(id - w->repeat_until) > 0)
+		pending->n_repeats = 0; /* all have been there */
+	if ((int32_t)(id - pending->repeat_after) <= 0)
+		return pending->n_repeats;
+	while (i < pending->n_repeats && pending->repeat[i] != print)
+		i++;
+	return i;
 }
 
 static void run_engine(struct xct_worker *w, struct xct_nfq_packet *packet,
@@ -85,16 +84,23 @@ static void run_engine(struct xct_worker *w, struct xct_nfq_packet *packet,
 	struct xct_pending *pending = w->pending;
 	uint32_t mask = w->env->mark_mask;
 	int shift = __builtin_ctz(mask);
+	uint64_t print = fingerprint(packet);
+	uint32_t repeat = 0;
 
 	packet->meta.stage = (uint8_t)((packet->mark & mask) >> shift);
-	pending->fingerprint[pending->n_done] = fingerprint(packet);
-	if (w->n_repeats)
-		packet->meta.is_repeat = take_repeat(
-			w, pending->fingerprint[pending->n_done], now);
+	if (pending->n_repeats) {
+		repeat = find_repeat(w, packet->id, print);
+		packet->meta.is_repeat = repeat < pending->n_repeats;
+	}
+	pending->fingerprint[pending->n_done] = print;
 	xct_engine_packet(w->env->engine, packet->data, packet->len,
 			  &packet->meta, now, result);
 	atomic_signal_fence(memory_order_release);
 	pending->n_done++;
+	atomic_signal_fence(memory_order_release);
+	/* Only now: it is always in one of the two lists. */
+	if (packet->meta.is_repeat)
+		pending->repeat[repeat] = pending->repeat[--pending->n_repeats];
 	packet->is_accepted = result->verdict == XCT_VERDICT_ACCEPT;
 	packet->is_edited = result->is_edited;
 	packet->new_mark = (packet->mark & ~mask) |
@@ -182,20 +188,52 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* How long after a start repeated packets are looked for. */
-#define REPEATS_MS 5000
-
-static void init_pending(struct xct_worker *w, struct xct_pending *pending)
+/* A queue that nobody has used before, or that @pending says nothing about. */
+static void reset_pending(struct xct_pending *pending, uint32_t number)
 {
-	w->pending = pending;
-	if (pending->number == xct_nfq_number(w->nfq) &&
-	    pending->n_done <= XCT_NFQ_BATCH) {
-		w->n_repeats = pending->n_done;
-		memcpy(w->repeats, pending->fingerprint, sizeof(w->repeats));
-		w->repeats_until = xct_clock_now() + REPEATS_MS;
-	}
-	pending->number = xct_nfq_number(w->nfq);
 	pending->n_done = 0;
+	pending->n_repeats = 0;
+	pending->number = number;
+}
+
+/* What the engine was through with will be a repeat. */
+static void expect_repeats(struct xct_pending *pending, uint32_t last_id)
+{
+	if (pending->n_repeats == 0)
+		pending->repeat_after = last_id;
+	for (uint32_t i = 0; i < pending->n_done; i++)
+		if (pending->n_repeats < XCT_REPEATS_MAX)
+			pending->repeat[pending->n_repeats++] =
+				pending->fingerprint[i];
+	atomic_signal_fence(memory_order_release);
+	pending->n_done = 0;
+}
+
+/* Go on where a predecessor left the queue. */
+static int take_up(struct xct_worker *w)
+{
+	struct xct_pending *pending = w->pending;
+	uint32_t number = xct_nfq_number(w->nfq);
+	struct xct_nfq_info info;
+	int ret;
+
+	if (!xct_nfq_is_adopted(w->nfq) || pending->number != number ||
+	    pending->n_done > XCT_NFQ_BATCH ||
+	    pending->n_repeats > XCT_REPEATS_MAX)
+		reset_pending(pending, number);
+	if (!xct_nfq_is_adopted(w->nfq))
+		return 0;
+	if (!xct_nfq_info((uint16_t)number, &info))
+		return -ESTALE;
+	expect_repeats(pending, info.last_id);
+	ret = xct_nfq_repeat(w->nfq, info.last_id);
+	if (ret < 0)
+		return ret;
+	/* They are queued again when this has returned. */
+	if (!xct_nfq_info((uint16_t)number, &info))
+		return -ESTALE;
+	w->repeat_until = info.last_id;
+	return 0;
 }
 
 int xct_worker_start(struct xct_worker **out, struct xct_nfq *nfq,
@@ -211,7 +249,10 @@ int xct_worker_start(struct xct_worker **out, struct xct_nfq *nfq,
 	w->env = env;
 	w->nfq = nfq;
 	w->seen_at = xct_clock_now();
-	init_pending(w, pending);
+	w->pending = pending;
+	ret = take_up(w);
+	if (ret < 0)
+		goto err_worker;
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->stop_fd < 0) {
 		ret = -errno;

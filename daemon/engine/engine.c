@@ -125,6 +125,8 @@ struct xct_flow *xct_visit_enter(struct xct_visit *v,
 {
 	struct xct_flow *flow = xct_flow_enter(v->eng, draft);
 
+	if (flow)
+		xct_table_note(&v->eng->table, flow, XCT_DIR_ORIG, 0, 0);
 	if (!flow)
 		xct_visit_report(
 			v, &(struct xct_event){ .type = XCT_EVENT_TABLE_FULL });

@@ -71,6 +71,7 @@ struct xct_engine_config {
 #define XCT_ENGINE_COUNTERS(X)                                         \
 	X(packets, "packets handed to the engine")                     \
 	X(found, "packets that belonged to a flow")                    \
+	X(repeated, "packets that a dead xctd had been through with")  \
 	X(created, "flows that were made")                             \
 	X(expired, "flows whose time ran out")                         \
 	X(deleted, "flows that ended otherwise")                       \

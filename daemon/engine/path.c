@@ -120,6 +120,8 @@ static enum xct_reason read_tuple(struct xct_visit *v)
 static void account(struct xct_visit *v, struct xct_flow *flow,
 		    enum xct_dir dir)
 {
+	xct_table_note(&v->eng->table, flow, dir, flow->packets[dir],
+		       flow->bytes[dir]);
 	flow->packets[dir]++;
 	flow->bytes[dir] += v->pkt.l3_len;
 }
@@ -177,6 +179,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 		return true;
 	}
 	if (v->meta->is_repeat) {
+		v->eng->stats.repeated++;
 		set_flow_class(v);
 		return true;
 	}
@@ -233,7 +236,8 @@ static bool open_flow(struct xct_visit *v, struct xct_flow *draft)
 		return false;
 	}
 	xct_visit_set_class(v, XCT_CLASS_NEW);
-	account(v, draft, XCT_DIR_ORIG);
+	draft->packets[XCT_DIR_ORIG] = 1;
+	draft->bytes[XCT_DIR_ORIG] = v->pkt.l3_len;
 	return true;
 }
 
@@ -596,6 +600,55 @@ static void find_flow(struct xct_visit *v)
 	v->flow = NULL;
 }
 
+static void visit(struct xct_visit *v, uint8_t *data, uint32_t len)
+{
+	const struct xct_meta *meta = v->meta;
+	enum xct_reason reason;
+
+	if (meta->hook != XCT_HOOK_PREROUTING && meta->hook != XCT_HOOK_INPUT &&
+	    meta->hook != XCT_HOOK_OUTPUT &&
+	    meta->hook != XCT_HOOK_POSTROUTING) {
+		xct_visit_drop(v, XCT_REASON_HOOK);
+		return;
+	}
+	reason = xct_pkt_parse(&v->pkt, data, len, false);
+	if (reason == XCT_REASON_NONE)
+		reason = read_tuple(v);
+	if (meta->stage == XCT_STAGE_INVALID) {
+		xct_policy_judge_invalid(v); /* why is counted already */
+		return;
+	}
+	if (reason != XCT_REASON_NONE) {
+		xct_policy_invalid(v, reason);
+		return;
+	}
+	if (is_icmp(&v->pkt) && !v->is_error &&
+	    xct_icmp_is_untracked(v->pkt.family, v->tuple.icmp_type)) {
+		xct_visit_set_class(v, XCT_CLASS_UNTRACKED);
+		xct_visit_accept(v, xct_visit_is_early(v) ? XCT_STAGE_DONE
+							  : XCT_STAGE_FRESH);
+		return;
+	}
+	if (meta->stage == XCT_STAGE_ROUTED) {
+		late_routed(v);
+		return;
+	}
+	find_flow(v);
+	if (xct_visit_is_early(v)) {
+		if (v->flow)
+			early_known(v);
+		else
+			early_unknown(v);
+	} else {
+		if (v->is_error && late_on_behalf(v))
+			return;
+		if (v->flow)
+			late_known(v);
+		else if (!late_on_behalf(v))
+			late_unknown(v);
+	}
+}
+
 void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 		       const struct xct_meta *meta, xct_msec now,
 		       struct xct_result *res)
@@ -603,7 +656,6 @@ void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 	struct xct_visit v = {
 		.eng = eng, .meta = meta, .res = res, .now = now
 	};
-	enum xct_reason reason;
 
 	res->verdict = XCT_VERDICT_DROP;
 	res->reason = XCT_REASON_NONE;
@@ -612,47 +664,6 @@ void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 	res->is_edited = false;
 	res->reply_len = 0;
 	eng->stats.packets++;
-
-	if (meta->hook != XCT_HOOK_PREROUTING && meta->hook != XCT_HOOK_INPUT &&
-	    meta->hook != XCT_HOOK_OUTPUT &&
-	    meta->hook != XCT_HOOK_POSTROUTING) {
-		xct_visit_drop(&v, XCT_REASON_HOOK);
-		return;
-	}
-	reason = xct_pkt_parse(&v.pkt, data, len, false);
-	if (reason == XCT_REASON_NONE)
-		reason = read_tuple(&v);
-	if (meta->stage == XCT_STAGE_INVALID) {
-		xct_policy_judge_invalid(&v); /* why is counted already */
-		return;
-	}
-	if (reason != XCT_REASON_NONE) {
-		xct_policy_invalid(&v, reason);
-		return;
-	}
-	if (is_icmp(&v.pkt) && !v.is_error &&
-	    xct_icmp_is_untracked(v.pkt.family, v.tuple.icmp_type)) {
-		xct_visit_set_class(&v, XCT_CLASS_UNTRACKED);
-		xct_visit_accept(&v, xct_visit_is_early(&v) ? XCT_STAGE_DONE
-							    : XCT_STAGE_FRESH);
-		return;
-	}
-	if (meta->stage == XCT_STAGE_ROUTED) {
-		late_routed(&v);
-		return;
-	}
-	find_flow(&v);
-	if (xct_visit_is_early(&v)) {
-		if (v.flow)
-			early_known(&v);
-		else
-			early_unknown(&v);
-	} else {
-		if (v.is_error && late_on_behalf(&v))
-			return;
-		if (v.flow)
-			late_known(&v);
-		else if (!late_on_behalf(&v))
-			late_unknown(&v);
-	}
+	visit(&v, data, len);
+	xct_table_settle(&eng->table);
 }

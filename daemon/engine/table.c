@@ -413,6 +413,26 @@ int xct_table_copy(void *to, uint32_t to_max, const void *from,
 	return lost;
 }
 
+_Static_assert(sizeof(struct xct_region_header) == 64,
+	       "records start on a cache line");
+
+/* The packet that the process died with is not counted yet. */
+static void undo_unsettled(struct xct_table *tbl)
+{
+	struct xct_journal *journal = &tbl->header->journal;
+	struct xct_flow *flow;
+
+	if (journal->flow_id != 0 && journal->index < tbl->max_flows &&
+	    journal->dir < XCT_DIRS) {
+		flow = &tbl->flows[journal->index];
+		if (flow->id == journal->flow_id) {
+			flow->packets[journal->dir] = journal->packets;
+			flow->bytes[journal->dir] = journal->bytes;
+		}
+	}
+	xct_table_settle(tbl);
+}
+
 /* Put a record that survived into the indexes. */
 static bool adopt_record(struct xct_table *tbl, struct xct_flow *flow,
 			 bool (*adopt)(void *ctx, struct xct_flow *flow),
@@ -459,6 +479,7 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 	tbl->source = tbl->routed + routed_size(max_flows);
 	tbl->source_mask = source_size(max_flows) - 1;
 	memset(work, 0xff, xct_table_work_size(max_flows)); /* all NONE */
+	undo_unsettled(tbl);
 
 	/* From the end, so that the free list starts with the first records:
 	 * a table that is seldom full touches little memory. */

@@ -14,6 +14,7 @@
 #ifndef XCT_ENGINE_TABLE_H
 #define XCT_ENGINE_TABLE_H
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/siphash.h"
@@ -22,6 +23,19 @@
 #define XCT_REGION_MAGIC   UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
 #define XCT_REGION_VERSION 2
 
+/*
+ * The counters of a flow as they were before the packet that is in the engine's
+ * hands. If the process dies with it the packet comes again, and is counted
+ * then: xct_table_attach() puts them back.
+ */
+struct xct_journal {
+	uint64_t flow_id; /* 0: there is no such packet */
+	uint64_t packets;
+	uint64_t bytes;
+	uint32_t index;
+	uint32_t dir;
+};
+
 struct xct_region_header {
 	uint64_t magic;
 	uint32_t version;
@@ -29,7 +43,8 @@ struct xct_region_header {
 	uint32_t max_flows;
 	uint32_t reserved;
 	uint64_t next_id; /* no flow has this id or a higher one */
-	uint8_t pad[32];  /* records start on a cache line */
+	struct xct_journal journal;
+	/* Records start here, on a cache line. */
 };
 
 struct xct_table {
@@ -68,6 +83,30 @@ static inline uint32_t xct_table_index(const struct xct_table *tbl,
 				       const struct xct_flow *flow)
 {
 	return (uint32_t)(flow - tbl->flows);
+}
+
+/* A packet that is counted for @flow, which had counted @packets and @bytes in
+ * this direction, is in the engine's hands; until xct_table_settle(). */
+static inline void xct_table_note(struct xct_table *tbl,
+				  const struct xct_flow *flow, enum xct_dir dir,
+				  uint64_t packets, uint64_t bytes)
+{
+	struct xct_journal *journal = &tbl->header->journal;
+
+	journal->packets = packets;
+	journal->bytes = bytes;
+	journal->index = xct_table_index(tbl, flow);
+	journal->dir = dir;
+	atomic_signal_fence(memory_order_release);
+	journal->flow_id = flow->id;
+	atomic_signal_fence(memory_order_release);
+}
+
+/* The engine is through with the packet. */
+static inline void xct_table_settle(struct xct_table *tbl)
+{
+	atomic_signal_fence(memory_order_release);
+	tbl->header->journal.flow_id = 0;
 }
 
 /* The flow that owns @t, and in which direction. NULL if none does. */

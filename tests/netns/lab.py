@@ -70,10 +70,12 @@ def _setns(fd):
 class Namespace:
     """A named network namespace, and the processes started in it."""
 
-    def __init__(self, name):
+    def __init__(self, name, is_here=False):
         self.name = name
         self.processes = []
-        subprocess.run(["ip", "netns", "add", name], check=True)
+        # "Here" gets a name, and keeps what it has when that goes.
+        command = ["attach", name, str(os.getpid())] if is_here else ["add", name]
+        subprocess.run(["ip", "netns", *command], check=True)
         self.fd = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
         self.ip("link set lo up")
         # Duplicate address detection would leave IPv6 mute for a second.
@@ -288,7 +290,7 @@ def assert_nothing_left(ns):
 
 
 class Lab:
-    def __init__(self, hosts=1, routed=False):
+    def __init__(self, hosts=1, routed=False, router_here=False):
         self.namespaces = []
         self.threads = []
         self.xctd = None
@@ -298,18 +300,18 @@ class Lab:
         self.prefix = f"xct{os.getpid()}-{next(_serial)}"
         open_labs.append(self)
         try:
-            self._build(hosts, routed)
+            self._build(hosts, routed, router_here)
         except BaseException:
             self.close()
             raise
 
-    def namespace(self, role):
-        made = Namespace(f"{self.prefix}{role}")
+    def namespace(self, role, is_here=False):
+        made = Namespace(f"{self.prefix}{role}", is_here)
         self.namespaces.append(made)
         return made
 
-    def _build(self, hosts, routed):
-        self.router = self.namespace("r")
+    def _build(self, hosts, routed, router_here):
+        self.router = self.namespace("r", router_here)
         self.server = self.namespace("s")
         self.client = self.namespace("c")
         self.client2 = self.namespace("d") if hosts > 1 else None

@@ -1348,6 +1348,45 @@ static void a_repeated_packet_leaves_its_flow_as_it_is(void **state)
 	assert_int_equal(1, hits(w, "out"));
 }
 
+static void a_packet_that_the_process_died_with_counts_once(void **state)
+{
+	struct world *w = *state;
+	struct xct_region_header *header = w->region;
+	struct xct_attach_report report;
+	struct xct_flow_info info;
+	struct xct_journal journal;
+	struct packet p;
+
+	for (int i = 0; i < 3; i++) {
+		packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+		(void)forward(w, &p, LAN, WAN, false);
+	}
+	assert_int_equal(0, header->journal.flow_id); /* settled */
+	info = only_flow(w);
+	assert_int_equal(3, info.packets[XCT_DIR_ORIG]);
+
+	/* It counted the fourth, and died. */
+	journal = (struct xct_journal){ .flow_id = info.id,
+					.packets = info.packets[0],
+					.bytes = info.bytes[0] };
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+	(void)forward(w, &p, LAN, WAN, false);
+	header->journal = journal;
+	assert_int_equal(0, xct_engine_attach(&w->eng, w->region, w->work,
+					      MAX_FLOWS, &w->cfg, w->now,
+					      &report));
+	assert_int_equal(3, only_flow(w).packets[XCT_DIR_ORIG]);
+	assert_int_equal(info.bytes[0], only_flow(w).bytes[0]);
+	/* Of a flow that has ended since, nothing is put back. */
+	journal.flow_id++;
+	journal.packets = 99;
+	header->journal = journal;
+	assert_int_equal(0, xct_engine_attach(&w->eng, w->region, w->work,
+					      MAX_FLOWS, &w->cfg, w->now,
+					      &report));
+	assert_int_equal(3, only_flow(w).packets[XCT_DIR_ORIG]);
+}
+
 static void deleting_by_filter_deletes_just_those(void **state)
 {
 	struct world *w = *state;
@@ -1509,6 +1548,7 @@ int main(void)
 		TEST(long_and_shortened_timers_fire_in_time),
 		TEST(a_region_is_adopted_by_the_next_engine),
 		TEST(a_repeated_packet_leaves_its_flow_as_it_is),
+		TEST(a_packet_that_the_process_died_with_counts_once),
 		TEST(deleting_by_filter_deletes_just_those),
 		TEST(a_closed_flow_still_translates_its_last_packet),
 		TEST(log_and_mark_rules_go_on_to_the_next),

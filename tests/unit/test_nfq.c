@@ -68,6 +68,19 @@ static unsigned int take(struct xct_nfq *nfq, bool accept)
 	return total;
 }
 
+/* As a successor does. */
+static struct xct_nfq *adopt(int kept)
+{
+	struct xct_nfq_info info;
+	struct xct_nfq *nfq;
+
+	assert_int_equal(xct_nfq_adopt(&nfq, kept, QUEUE, 1024, false), 0);
+	assert_true(xct_nfq_is_adopted(nfq));
+	assert_true(xct_nfq_info(QUEUE, &info));
+	assert_int_equal(xct_nfq_repeat(nfq, info.last_id), 0);
+	return nfq;
+}
+
 static void what_was_read_and_not_answered_comes_again(void **state)
 {
 	struct sockaddr_in addr;
@@ -93,7 +106,7 @@ static void what_was_read_and_not_answered_comes_again(void **state)
 	xct_nfq_close(nfq);
 	assert_int_equal(recv(fd, &byte, 1, 0), -1);
 
-	assert_int_equal(xct_nfq_adopt(&nfq, kept, QUEUE, 1024, false), 0);
+	nfq = adopt(kept);
 	assert_int_equal(take(nfq, true), PACKETS + 1);
 	for (int i = 0; i <= PACKETS; i++)
 		assert_int_equal(recv(fd, &byte, 1, 0), 1);
@@ -105,7 +118,7 @@ static void what_was_read_and_not_answered_comes_again(void **state)
 	assert_int_equal(take(nfq, false), 1);
 	kept = dup(xct_nfq_fd(nfq));
 	xct_nfq_close(nfq);
-	assert_int_equal(xct_nfq_adopt(&nfq, kept, QUEUE, 1024, false), 0);
+	nfq = adopt(kept);
 	assert_int_equal(take(nfq, true), 1);
 	assert_int_equal(recv(fd, &byte, 1, 0), 1);
 	xct_nfq_close(nfq);

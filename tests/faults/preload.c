@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Loaded into xctd by a test, to have happen what happens seldom:
+ *
+ *   XCT_DIE=read           die when it is about to read packets
+ *   XCT_DIE=before|after   die at the first answer to packets, just before or
+ *                          just after the kernel has got it
+ *   XCT_REALTIME=SECONDS   what the wall clock is ahead (or, < 0, behind)
+ *   XCT_MONOTONIC=SECONDS  the same for the other clocks
+ */
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
+
+static void *next(const char *name)
+{
+	return dlsym(RTLD_NEXT, name);
+}
+
+static int is_answer(const struct msghdr *msg)
+{
+	const struct nlmsghdr *nlh;
+
+	if (msg->msg_iovlen == 0 || msg->msg_iov[0].iov_len < sizeof(*nlh) ||
+	    msg->msg_namelen != sizeof(struct sockaddr_nl))
+		return 0;
+	nlh = msg->msg_iov[0].iov_base;
+	return nlh->nlmsg_type == (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_VERDICT);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	ssize_t (*real)(int, const struct msghdr *, int) = next("sendmsg");
+	const char *die = getenv("XCT_DIE");
+	ssize_t ret;
+
+	if (!die || !is_answer(msg))
+		return real(fd, msg, flags);
+	if (strcmp(die, "before") == 0)
+		kill(getpid(), SIGKILL);
+	ret = real(fd, msg, flags);
+	kill(getpid(), SIGKILL);
+	return ret;
+}
+
+int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags,
+	     struct timespec *timeout)
+{
+	int (*real)(int, struct mmsghdr *, unsigned int, int,
+		    struct timespec *) = next("recvmmsg");
+	const char *die = getenv("XCT_DIE");
+
+	if (die && strcmp(die, "read") == 0)
+		kill(getpid(), SIGKILL);
+	return real(fd, msgs, n, flags, timeout);
+}
+
+static long shift(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? atol(text) : 0;
+}
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int (*real)(clockid_t, struct timespec *) = next("clock_gettime");
+	int ret = real(id, ts);
+
+	ts->tv_sec +=
+		shift(id == CLOCK_REALTIME ? "XCT_REALTIME" : "XCT_MONOTONIC");
+	return ret;
+}
+
+time_t time(time_t *out)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	if (out)
+		*out = ts.tv_sec;
+	return ts.tv_sec;
+}
