@@ -83,6 +83,15 @@ static bool is_icmp(const struct xct_pkt *pkt)
 	       (pkt->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
+/* Only of what came in from outside, as the kernel does, and only once: our
+ * own rewriting is not checked again. */
+static bool is_damaged(const struct xct_visit *v)
+{
+	return v->meta->csum_unverified && !v->meta->csum_partial &&
+	       v->meta->in_if && v->meta->stage == XCT_STAGE_FRESH &&
+	       !xct_csum_is_right(&v->pkt);
+}
+
 /* Fill the tuple. Returns why the packet cannot have one. */
 static enum xct_reason read_tuple(struct xct_visit *v)
 {
@@ -101,11 +110,7 @@ static enum xct_reason read_tuple(struct xct_visit *v)
 			return v->pkt.is_ext_cut ? XCT_REASON_EXT_HEADER
 						 : reason;
 	}
-	/* Only what came in from outside, as the kernel does, and only once:
-	 * our own rewriting is not checked again. */
-	if (cfg->l4.checksum && v->meta->csum_unverified &&
-	    !v->meta->csum_partial && v->meta->in_if &&
-	    v->meta->stage == XCT_STAGE_FRESH && !xct_csum_is_right(&v->pkt))
+	if (cfg->l4.checksum && is_damaged(v))
 		return XCT_REASON_L4_CHECKSUM;
 	if (!v->l4->key(&v->pkt, &v->tuple))
 		return XCT_REASON_L4_SHORT;
@@ -176,6 +181,12 @@ static bool track(struct xct_visit *v, enum tracked *result)
 			return false;
 		}
 		xct_visit_set_class(v, XCT_CLASS_RELATED);
+		/* Translating it makes its checksum anew, which would hide
+		 * that it is damaged. */
+		if (!v->eng->cfg.l4.checksum && is_damaged(v)) {
+			xct_visit_drop(v, XCT_REASON_L4_CHECKSUM);
+			return false;
+		}
 		return true;
 	}
 	if (v->meta->is_repeat) {

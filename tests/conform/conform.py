@@ -628,7 +628,7 @@ def run_random(options):
         [random.randrange(1 << 30) for _ in range(options.count)]
     bad = 0
     for nat in options.nat:
-        with routers.Twins(nat) as twins:
+        with routers.Twins(nat, tracking=options.tracking) as twins:
             for seed in seeds:
                 steps = traffic.scenario(seed, nat, options.kinds,
                                          options.packets)
@@ -636,6 +636,8 @@ def run_random(options):
                            f"{seed} --packets {options.packets}")
                 if options.kinds:
                     command += f" --kinds {','.join(options.kinds)}"
+                if options.tracking != "usual":
+                    command += f" --tracking {options.tracking}"
                 print(f"seed {seed} nat {nat}: ", end="")
                 bad += not play(twins, steps, options, command)
     return bad
@@ -685,6 +687,9 @@ def main():
     parser.add_argument("--kinds", type=lambda s: s.split(","),
                         help="of " + ",".join([*traffic.ALL_KINDS,
                                                *traffic.SLOW_KINDS]))
+    parser.add_argument("--tracking", choices=routers.TRACKING,
+                        default="usual", help="how tracking is set up, of " +
+                        ", ".join(routers.TRACKING))
     parser.add_argument("--every", type=int, default=50, metavar="N",
                         help="compare tables after every N packets (50)")
     parser.add_argument("--minimise", action="store_true",

@@ -16,6 +16,7 @@ not by as many as it has visits.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -87,6 +88,62 @@ def nat_rules(kind):
                   for family in (4, 6)]
         policy.append("  - {out: wan0, masquerade: yes}\n")
     return rules, "nat:\n" + "".join(policy) if policy else ""
+
+
+TIMEOUTS = {  # xct's name: the end of the kernel's
+    "tcp": {"syn-sent": "tcp_timeout_syn_sent",
+            "syn-recv": "tcp_timeout_syn_recv",
+            "established": "tcp_timeout_established",
+            "fin-wait": "tcp_timeout_fin_wait",
+            "close-wait": "tcp_timeout_close_wait",
+            "last-ack": "tcp_timeout_last_ack",
+            "time-wait": "tcp_timeout_time_wait",
+            "close": "tcp_timeout_close",
+            "max-retrans": "tcp_timeout_max_retrans",
+            "unacknowledged": "tcp_timeout_unacknowledged"},
+    "udp": {"unreplied": "udp_timeout", "stream": "udp_timeout_stream"},
+    "sctp": {"closed": "sctp_timeout_closed",
+             "cookie-wait": "sctp_timeout_cookie_wait",
+             "cookie-echoed": "sctp_timeout_cookie_echoed",
+             "established": "sctp_timeout_established",
+             "shutdown-sent": "sctp_timeout_shutdown_sent",
+             "shutdown-recd": "sctp_timeout_shutdown_recd",
+             "shutdown-ack-sent": "sctp_timeout_shutdown_ack_sent",
+             "heartbeat-sent": "sctp_timeout_heartbeat_sent"},
+    "gre": {"unreplied": "gre_timeout", "stream": "gre_timeout_stream"},
+    "icmp": "icmp_timeout", "icmpv6": "icmpv6_timeout",
+    "generic": "generic_timeout",
+}
+
+
+def other_timeouts():
+    """All timeouts set, each to a number of its own."""
+    seconds = itertools.count(1000, 20)
+    sysctls, lines = {}, ["  timeouts:\n"]
+    for proto, names in TIMEOUTS.items():
+        if isinstance(names, str):
+            sysctls[names] = next(seconds)
+            lines.append(f"    {proto}: {sysctls[names]}s\n")
+            continue
+        sysctls |= {name: next(seconds) for name in names.values()}
+        lines.append(f"    {proto}: {{" + ", ".join(
+            f"{ours}: {sysctls[name]}s" for ours, name in names.items()) +
+            "}\n")
+    return sysctls, "".join(lines)
+
+
+# How tracking is set up: the kernel's sysctls, below nf_conntrack_, and xct's
+# settings.
+TRACKING = {
+    "usual": ({}, ""),
+    "liberal": ({"tcp_be_liberal": 1}, "  tcp: {liberal: yes}\n"),
+    "strict": ({"tcp_loose": 0}, "  tcp: {loose: no}\n"),
+    "any-rst": ({"tcp_ignore_invalid_rst": 1},
+                "  tcp: {ignore-invalid-rst: yes}\n"),
+    "impatient": ({"tcp_max_retrans": 1}, "  tcp: {max-retrans: 1}\n"),
+    "unverified": ({"checksum": 0}, "  checksum: no\n"),
+    "timeouts": other_timeouts(),
+}
 
 
 class Wire:
@@ -246,7 +303,7 @@ class Router:
 
 
 class KernelRouter(Router):
-    def __init__(self, home, mtu, nat):
+    def __init__(self, home, mtu, nat, tracking):
         super().__init__(home, "k", mtu)
         rules, _ = nat_rules(nat)
         for family, tool in ((4, "iptables-restore"), (6, "ip6tables-restore")):
@@ -263,7 +320,10 @@ class KernelRouter(Router):
             # tuples unique.
             lines += ["-A POSTROUTING -o nowhere -j ACCEPT", "COMMIT"]
             self.ns.run(tool, input="\n".join(lines) + "\n")
-        self.ns.sysctl(net__netfilter__nf_conntrack_acct=1)
+        sysctls, _ = TRACKING[tracking]
+        self.ns.sysctl(net__netfilter__nf_conntrack_acct=1,
+                       **{f"net__netfilter__nf_conntrack_{name}": value
+                          for name, value in sysctls.items()})
 
     def table(self):
         return entries.parse(self.command("conntrack", "-L"))
@@ -283,16 +343,17 @@ class KernelRouter(Router):
 
 
 class XctRouter(Router):
-    def __init__(self, home, mtu, nat):
+    def __init__(self, home, mtu, nat, tracking):
         super().__init__(home, "x", mtu)
         _, policy = nat_rules(nat)
+        _, settings = TRACKING[tracking]
         self.policy = policy + """
 filter:
   invalid: accept
 settings:
   queue: {workers: 1}
   accounting: yes
-"""
+""" + settings
         self.xctd = lab.Xctd(home, self.ns, self.policy)
 
     def renew(self):
@@ -315,7 +376,7 @@ settings:
 class Twins:
     """Both routers, and the outside that is on all their wires."""
 
-    def __init__(self, nat="none", mtu=1500):
+    def __init__(self, nat="none", mtu=1500, tracking="usual"):
         self.nat, self.mtu = nat, mtu
         self.namespaces = []
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="xct-conform-"))
@@ -325,8 +386,8 @@ class Twins:
             self.outside = self.namespace("o")
             self.outside.sysctl(net__ipv6__conf__all__disable_ipv6=1,
                                 net__ipv6__conf__default__disable_ipv6=1)
-            self.kernel = KernelRouter(self, mtu, nat)
-            self.xct = XctRouter(self, mtu, nat)
+            self.kernel = KernelRouter(self, mtu, nat, tracking)
+            self.xct = XctRouter(self, mtu, nat, tracking)
         except BaseException:
             self.close()
             raise

@@ -39,6 +39,19 @@ def test_random_traffic(twins, seed):
          f"tests/conform/conform.py --nat {twins.nat} --seed {seed}")
 
 
+@pytest.mark.parametrize("tracking", [name for name in routers.TRACKING
+                                      if name != "usual"])
+def test_sysctls_and_settings(tracking):
+    """With this traffic each of them matters: set on one side alone, it made a
+    difference."""
+    kinds = ["tcp-hostile", "tcp-lossy", "tcp-walk", "tcp-half-seen",
+             "malformed"]
+    with routers.Twins("both", tracking=tracking) as twins:
+        same(twins, traffic.scenario(1, "both", kinds, packets=200),
+             f"tests/conform/conform.py --tracking {tracking} --nat both "
+             f"--seed 1 --packets 200 --kinds {','.join(kinds)}")
+
+
 def test_udp_streams(twins):
     kinds = ["udp-stream"]
     same(twins, traffic.scenario(1, twins.nat, kinds, packets=12),
