@@ -5,7 +5,8 @@
  * Theory of operation
  *
  * The kernel sends one datagram a packet. Up to XCT_NFQ_BATCH of them are read
- * with one recvmmsg(), each into a buffer of its own that holds the largest
+ * with one recvmmsg(), which waits for the first if there is none (a poll()
+ * before it would cost as much as an answer), each into a buffer of its own that holds the largest
  * copy NFQUEUE makes. Their verdicts leave in one sendmsg(): a small header a
  * packet, and where the packet was edited its bytes straight from the receive
  * buffer. Verdicts are in order of id, since the kernel looks for each from the
@@ -382,6 +383,8 @@ static void note_refusal(struct xct_nfq *nfq, const struct nlmsghdr *nlh)
 {
 	const struct nlmsgerr *err = mnl_nlmsg_get_payload(nlh);
 
+	if (err->error == 0)
+		return; /* woken */
 	if (nlh->nlmsg_seq == REPEAT_SEQ && err->error == -ENOENT)
 		return;
 	count(err->error == -ENOENT ? &nfq->counters.vanished
@@ -419,22 +422,44 @@ static bool parse_message(struct xct_nfq *nfq, unsigned int i,
 	return true;
 }
 
+int xct_nfq_set_patience(struct xct_nfq *nfq, unsigned int ms)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+			      .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+	if (setsockopt(xct_nfq_fd(nfq), SOL_SOCKET, SO_RCVTIMEO, &tv,
+		       sizeof(tv)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The acknowledgement of a request that asks for nothing else. */
+void xct_nfq_wake(struct xct_nfq *nfq)
+{
+	_Alignas(struct nlmsghdr) char buf[64];
+	struct nlmsghdr *nlh;
+
+	nlh = nfq_nlmsg_put(buf, NFQNL_MSG_CONFIG, nfq->number);
+	nlh->nlmsg_flags |= NLM_F_ACK;
+	/* If it fails, patience ends the wait. */
+	(void)send_config(nfq, nlh);
+}
+
 int xct_nfq_receive(struct xct_nfq *nfq,
 		    struct xct_nfq_packet packets[static XCT_NFQ_BATCH],
-		    bool *is_drained)
+		    bool *is_idle)
 {
 	int n_msgs, n = 0;
 
 	n_msgs = recvmmsg(xct_nfq_fd(nfq), nfq->msgs, XCT_NFQ_BATCH,
-			  MSG_DONTWAIT, NULL);
-	*is_drained = n_msgs < XCT_NFQ_BATCH;
+			  MSG_WAITFORONE, NULL);
+	*is_idle = n_msgs < 0 && errno == EAGAIN;
 	if (n_msgs < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
 		if (errno != ENOBUFS)
 			return -errno;
 		count(&nfq->counters.overruns, 1);
-		*is_drained = false;
 		return 0;
 	}
 	for (int i = 0; i < n_msgs; i++)

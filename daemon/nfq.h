@@ -3,8 +3,8 @@
  * One NFQUEUE and the netlink socket that owns it: packets are received and
  * answered in batches, in memory that is allocated once.
  *
- * One thread receives and answers; xct_nfq_configure() and the counters may be
- * used by another.
+ * One thread receives and answers; xct_nfq_configure(), xct_nfq_wake() and the
+ * counters may be used by another.
  */
 #ifndef XCT_DAEMON_NFQ_H
 #define XCT_DAEMON_NFQ_H
@@ -83,11 +83,18 @@ int xct_nfq_fd(const struct xct_nfq *nfq);
 uint16_t xct_nfq_number(const struct xct_nfq *nfq);
 const struct xct_nfq_counters *xct_nfq_counters(const struct xct_nfq *nfq);
 
-/* Receive what is there, never waiting. The number of packets, or -errno. The
- * packets are valid until the next call. @is_drained: nothing is left. */
+/* How long xct_nfq_receive() waits for a packet; 0: for ever. 0 or -errno. */
+int xct_nfq_set_patience(struct xct_nfq *nfq, unsigned int ms);
+
+/* Have an xct_nfq_receive() that waits, or the next one, return at once. */
+void xct_nfq_wake(struct xct_nfq *nfq);
+
+/* Receive what is there; wait if there is nothing. The number of packets, or
+ * -errno. The packets are valid until the next call. @is_idle: patience is at
+ * an end, and nothing came. */
 int xct_nfq_receive(struct xct_nfq *nfq,
 		    struct xct_nfq_packet packets[static XCT_NFQ_BATCH],
-		    bool *is_drained);
+		    bool *is_idle);
 
 /* Give the verdicts of a batch, in the order in which it was received. */
 void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,

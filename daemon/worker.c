@@ -10,19 +10,17 @@
  * the engine is used by one at a time. Nothing is allocated and nothing is
  * logged for a packet.
  *
- * A worker ends when its stop_fd is written to, after it has found the queue
- * empty for DRAIN_MS (or STOP_MS are over), or when its socket fails, which it
- * tells the main loop.
+ * A worker that is told to stop does so when it has found the queue empty for
+ * DRAIN_MS (or STOP_MS are over). It ends as well when its socket fails, which
+ * it tells the main loop.
  */
 #include "daemon/worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -31,13 +29,12 @@
 #define HEARTBEAT_MS 500
 #define DRAIN_MS     20	  /* a packet on its way into the queue has arrived */
 #define STOP_MS	     1000 /* where hooks of others go on feeding the queue */
-#define TURN	     64	  /* batches before looking at anything else */
 
 struct xct_worker {
 	const struct xct_worker_env *env;
 	struct xct_nfq *nfq;
 	pthread_t thread;
-	int stop_fd;
+	_Atomic bool is_stopping;
 	_Atomic bool has_successor; /* leave at once */
 	_Atomic xct_msec seen_at;
 	struct xct_pending *pending;
@@ -128,49 +125,32 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 					       w->packets[i].meta.in_if);
 }
 
-/* Handle what is there, at most one turn. 0 or -errno. */
-static int take_turn(struct xct_worker *w)
+static int run(struct xct_worker *w)
 {
-	bool is_drained = false;
-	xct_msec now;
-	int n;
+	xct_msec stop_at = 0, now; /* 0: go on */
+	bool is_idle;
+	int n, ret;
 
-	for (int i = 0; i < TURN && !is_drained; i++) {
-		n = xct_nfq_receive(w->nfq, w->packets, &is_drained);
+	ret = xct_nfq_set_patience(w->nfq, HEARTBEAT_MS);
+	while (ret == 0) {
+		n = xct_nfq_receive(w->nfq, w->packets, &is_idle);
 		if (n < 0)
 			return n;
 		now = xct_clock_now();
 		atomic_store_explicit(&w->seen_at, now, memory_order_relaxed);
 		if (n > 0)
 			handle_batch(w, (unsigned int)n, now);
-	}
-	return 0;
-}
-
-static int run(struct xct_worker *w)
-{
-	struct pollfd fds[] = {
-		{ .fd = xct_nfq_fd(w->nfq), .events = POLLIN },
-		{ .fd = w->stop_fd, .events = POLLIN },
-	};
-	xct_msec stop_at = 0; /* 0: go on */
-	int n, ret;
-
-	for (;;) {
-		n = poll(fds, stop_at ? 1 : 2,
-			 stop_at ? DRAIN_MS : HEARTBEAT_MS);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (stop_at && (n == 0 || xct_clock_now() >= stop_at))
+		if (!w->is_stopping)
+			continue;
+		if (w->has_successor ||
+		    (stop_at && (is_idle || now >= stop_at)))
 			return 0;
-		if (w->has_successor)
-			return 0;
-		if (!stop_at && fds[1].revents & POLLIN)
-			stop_at = xct_clock_now() + STOP_MS;
-		ret = take_turn(w);
-		if (ret < 0)
-			return ret;
+		if (!stop_at) {
+			stop_at = now + STOP_MS;
+			ret = xct_nfq_set_patience(w->nfq, DRAIN_MS);
+		}
 	}
+	return ret;
 }
 
 static void *worker_main(void *arg)
@@ -253,20 +233,13 @@ int xct_worker_start(struct xct_worker **out, struct xct_nfq *nfq,
 	ret = take_up(w);
 	if (ret < 0)
 		goto err_worker;
-	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->stop_fd < 0) {
-		ret = -errno;
-		goto err_worker;
-	}
 	ret = -pthread_create(&w->thread, NULL, worker_main, w);
 	if (ret < 0)
-		goto err_stop_fd;
+		goto err_worker;
 	snprintf(name, sizeof(name), "xctd-q%u", xct_nfq_number(nfq));
 	(void)pthread_setname_np(w->thread, name); /* for ps and top only */
 	*out = w;
 	return 0;
-err_stop_fd:
-	(void)close(w->stop_fd); /* nothing to lose */
 err_worker:
 	free(w);
 err_nfq:
@@ -276,16 +249,13 @@ err_nfq:
 
 void xct_worker_stop(struct xct_worker *w, bool has_successor)
 {
-	uint64_t one = 1;
-
 	if (!w)
 		return;
 	w->has_successor = has_successor;
-	/* Cannot fail: it is written to once. */
-	(void)!write(w->stop_fd, &one, sizeof(one));
+	w->is_stopping = true;
+	xct_nfq_wake(w->nfq);
 	pthread_join(w->thread, NULL);
 	xct_nfq_close(w->nfq);
-	(void)close(w->stop_fd); /* nothing to lose */
 	free(w);
 }
 

@@ -17,7 +17,6 @@
 #include <err.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -133,36 +132,30 @@ int main(int argc, char **argv)
 	struct msghdr out = { .msg_name = &kernel,
 			      .msg_namelen = sizeof(kernel),
 			      .msg_iov = tx };
-	struct pollfd poll_fd = { .events = POLLIN };
 	struct mnl_socket *nl;
 	bool is_mangle;
-	int n;
+	int n, fd;
 
 	if (argc != 3 ||
 	    (strcmp(argv[2], "mangle") != 0 && strcmp(argv[2], "pass") != 0))
 		errx(2, "usage: ceiling QUEUE mangle|pass");
 	is_mangle = strcmp(argv[2], "mangle") == 0;
 	nl = open_queue((uint16_t)strtoul(argv[1], NULL, 10));
-	poll_fd.fd = mnl_socket_get_fd(nl);
+	fd = mnl_socket_get_fd(nl);
 	for (int i = 0; i < BATCH; i++) {
 		rx[i] = (struct iovec){ bufs[i], BUF_SIZE - MNL_ALIGNTO };
 		msgs[i].msg_hdr.msg_iov = &rx[i];
 		msgs[i].msg_hdr.msg_iovlen = 1;
 	}
 	for (;;) {
-		n = recvmmsg(poll_fd.fd, msgs, BATCH, MSG_DONTWAIT, NULL);
-		if (n <= 0) {
-			if (errno != EAGAIN && errno != EINTR)
-				err(1, "recvmmsg");
-			(void)poll(&poll_fd, 1,
-				   -1); /* then it is tried again */
-			continue;
-		}
+		n = recvmmsg(fd, msgs, BATCH, MSG_WAITFORONE, NULL);
+		if (n < 0)
+			err(1, "recvmmsg");
 		for (int i = 0; i < n; i++)
 			answer(i, (struct nlmsghdr *)(void *)bufs[i],
 			       is_mangle);
 		out.msg_iovlen = 2 * (size_t)n;
-		if (sendmsg(poll_fd.fd, &out, 0) < 0)
+		if (sendmsg(fd, &out, 0) < 0)
 			err(1, "sendmsg");
 	}
 }

@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,14 +48,16 @@ static int udp_socket(struct sockaddr_in *addr)
 static unsigned int take(struct xct_nfq *nfq, bool accept)
 {
 	static struct xct_nfq_packet packets[XCT_NFQ_BATCH];
-	struct pollfd poll_fd = { .fd = xct_nfq_fd(nfq), .events = POLLIN };
 	unsigned int total = 0;
-	bool is_drained;
+	bool is_idle;
 	int n;
 
-	while (poll(&poll_fd, 1, 300) > 0) {
-		n = xct_nfq_receive(nfq, packets, &is_drained);
+	assert_int_equal(xct_nfq_set_patience(nfq, 300), 0);
+	for (;;) {
+		n = xct_nfq_receive(nfq, packets, &is_idle);
 		assert_true(n >= 0);
+		if (is_idle)
+			return total;
 		for (int i = 0; i < n; i++) {
 			packets[i].is_accepted = true;
 			packets[i].new_mark = packets[i].mark;
@@ -65,7 +66,6 @@ static unsigned int take(struct xct_nfq *nfq, bool accept)
 			xct_nfq_answer(nfq, packets, (unsigned int)n);
 		total += (unsigned int)n;
 	}
-	return total;
 }
 
 /* As a successor does. */
@@ -125,6 +125,30 @@ static void what_was_read_and_not_answered_comes_again(void **state)
 	close(fd);
 }
 
+static void who_waits_can_be_woken(void **state)
+{
+	struct xct_nfq_packet packets[XCT_NFQ_BATCH];
+	struct xct_nfq *nfq;
+	bool is_idle;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(xct_nfq_open(&nfq, QUEUE, 1024, false), 0);
+	/* For ever, were it not woken; the alarm ends a test that fails. */
+	assert_int_equal(xct_nfq_set_patience(nfq, 0), 0);
+	alarm(30);
+	xct_nfq_wake(nfq);
+	assert_int_equal(xct_nfq_receive(nfq, packets, &is_idle), 0);
+	alarm(0);
+	assert_false(is_idle);
+	assert_int_equal(xct_nfq_counters(nfq)->errors, 0);
+	assert_int_equal(xct_nfq_set_patience(nfq, 10), 0);
+	assert_int_equal(xct_nfq_receive(nfq, packets, &is_idle), 0);
+	assert_true(is_idle);
+	xct_nfq_close(nfq);
+}
+
 static void a_socket_without_the_queue_is_refused(void **state)
 {
 	struct xct_nfq *nfq;
@@ -144,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_read_and_not_answered_comes_again),
+		cmocka_unit_test(who_waits_can_be_woken),
 		cmocka_unit_test(a_socket_without_the_queue_is_refused),
 	};
 
