@@ -14,11 +14,6 @@ bool xct_addr_is_zero(const struct xct_addr *a)
 	return a->u64[0] == 0 && a->u64[1] == 0;
 }
 
-size_t xct_addr_len(uint8_t family)
-{
-	return family == AF_INET ? 4 : 16;
-}
-
 int xct_addr_cmp(uint8_t family, const struct xct_addr *a,
 		 const struct xct_addr *b)
 {

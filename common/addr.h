@@ -9,6 +9,8 @@
 #ifndef XCT_COMMON_ADDR_H
 #define XCT_COMMON_ADDR_H
 
+#include <sys/socket.h>
+
 #include "common/types.h"
 
 #define XCT_ADDRSTRLEN 46 /* INET6_ADDRSTRLEN */
@@ -38,7 +40,10 @@ static inline bool xct_addr_equal(const struct xct_addr *a,
 bool xct_addr_is_zero(const struct xct_addr *a);
 
 /* Bytes in an address of @family: 4 or 16. */
-size_t xct_addr_len(uint8_t family);
+static inline size_t xct_addr_len(uint8_t family)
+{
+	return family == AF_INET ? 4 : 16;
+}
 
 /* Order as numbers: <0, 0, >0. Both must be of @family. */
 int xct_addr_cmp(uint8_t family, const struct xct_addr *a,

@@ -70,6 +70,9 @@ int xct_memory_new(struct xct_memory *m, uint32_t max_flows)
 		xct_memory_free(m);
 		return err;
 	}
+	/* All of it now: when flows come in masses is no time to look for
+	 * memory. Where the kernel cannot (before 5.14), it comes then. */
+	(void)madvise(m->base, m->size, MADV_POPULATE_WRITE);
 	header = m->base;
 	header->max_flows = max_flows;
 	header->version = MEMORY_VERSION;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A worker: reads a batch of packets, takes the engine's lock once for all of
- * them, answers them with one message, and only then waits again.
+ * A worker: receives a batch of packets, reads them, takes the engine's lock once
+ * to handle all of them, answers them with one message, and only then waits
+ * again.
  *
  * Theory of operation
  *
@@ -41,6 +42,11 @@ struct xct_worker {
 	uint32_t repeat_until; /* the last id that may be of a repeat */
 	struct xct_nfq_packet packets[XCT_NFQ_BATCH];
 	struct xct_result results[XCT_NFQ_BATCH];
+	/* Of those packets that could be read, in their order. */
+	unsigned int n_read;
+	unsigned int slot[XCT_NFQ_BATCH]; /* index of packet and result */
+	uint64_t fingerprint[XCT_NFQ_BATCH];
+	struct xct_visit visits[XCT_NFQ_BATCH];
 };
 
 /*
@@ -75,23 +81,36 @@ static uint32_t find_repeat(struct xct_worker *w, uint32_t id, uint64_t print)
 	return i;
 }
 
-static void run_engine(struct xct_worker *w, struct xct_nfq_packet *packet,
-		       struct xct_result *result, xct_msec now)
+/* Without the lock. */
+static void read_packet(struct xct_worker *w, unsigned int i)
 {
+	struct xct_nfq_packet *packet = &w->packets[i];
+	uint32_t mask = w->env->mark_mask;
+	unsigned int k = w->n_read++;
+
+	packet->meta.stage =
+		(uint8_t)((packet->mark & mask) >> __builtin_ctz(mask));
+	w->fingerprint[k] = fingerprint(packet);
+	xct_engine_read(w->env->engine, packet->data, packet->len,
+			&packet->meta, &w->visits[k]);
+	w->slot[k] = i;
+}
+
+/* With the lock. */
+static void handle_packet(struct xct_worker *w, unsigned int k, xct_msec now)
+{
+	struct xct_nfq_packet *packet = &w->packets[w->slot[k]];
+	struct xct_result *result = &w->results[w->slot[k]];
 	struct xct_pending *pending = w->pending;
 	uint32_t mask = w->env->mark_mask;
-	int shift = __builtin_ctz(mask);
-	uint64_t print = fingerprint(packet);
 	uint32_t repeat = 0;
 
-	packet->meta.stage = (uint8_t)((packet->mark & mask) >> shift);
 	if (pending->n_repeats) {
-		repeat = find_repeat(w, packet->id, print);
+		repeat = find_repeat(w, packet->id, w->fingerprint[k]);
 		packet->meta.is_repeat = repeat < pending->n_repeats;
 	}
-	pending->fingerprint[pending->n_done] = print;
-	xct_engine_packet(w->env->engine, packet->data, packet->len,
-			  &packet->meta, now, result);
+	pending->fingerprint[pending->n_done] = w->fingerprint[k];
+	xct_engine_handle(w->env->engine, &w->visits[k], now, result);
 	atomic_signal_fence(memory_order_release);
 	pending->n_done++;
 	atomic_signal_fence(memory_order_release);
@@ -100,19 +119,25 @@ static void run_engine(struct xct_worker *w, struct xct_nfq_packet *packet,
 		pending->repeat[repeat] = pending->repeat[--pending->n_repeats];
 	packet->is_accepted = result->verdict == XCT_VERDICT_ACCEPT;
 	packet->is_edited = result->is_edited;
-	packet->new_mark = (packet->mark & ~mask) |
-			   ((uint32_t)result->stage << shift & mask);
+	packet->new_mark =
+		(packet->mark & ~mask) |
+		((uint32_t)result->stage << __builtin_ctz(mask) & mask);
 }
 
 static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 {
-	pthread_mutex_lock(w->env->lock);
-	*w->env->has_begun = true;
+	w->n_read = 0;
 	for (unsigned int i = 0; i < n; i++) {
 		w->results[i].reply_len = 0;
 		if (w->packets[i].data)
-			run_engine(w, &w->packets[i], &w->results[i], now);
+			read_packet(w, i);
 	}
+
+	pthread_mutex_lock(w->env->lock);
+	*w->env->has_begun = true;
+	xct_engine_prepare(w->env->engine, w->visits, w->n_read);
+	for (unsigned int k = 0; k < w->n_read; k++)
+		handle_packet(w, k, now);
 	pthread_mutex_unlock(w->env->lock);
 
 	xct_nfq_answer(w->nfq, w->packets, n);

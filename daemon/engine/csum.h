@@ -50,9 +50,15 @@ static inline xct_be16 xct_csum_apply(xct_be16 check, uint32_t delta)
 /* The sum of @len bytes, not folded, not complemented. */
 uint64_t xct_csum_sum(const uint8_t *data, uint32_t len);
 
-/* The sum of the pseudo header of IPv4 (RFC 793) or IPv6 (RFC 8200 8.1). */
-uint64_t xct_csum_pseudo(uint8_t family, const struct xct_addr *src,
-			 const struct xct_addr *dst, uint8_t proto,
-			 uint32_t l4_len);
+/* The sum of the pseudo header of IPv4 (RFC 793) or IPv6 (RFC 8200 8.1). At
+ * @addrs stand source and destination: the end of the header, as a rule. */
+static inline uint64_t xct_csum_pseudo(uint8_t family, const uint8_t *addrs,
+				       uint8_t proto, uint32_t l4_len)
+{
+	/* IPv4's 16-bit length and IPv6's 32-bit one give the same sum. */
+	return xct_csum_sum(addrs, 2 * (uint32_t)xct_addr_len(family)) +
+	       (uint64_t)xct_hton16((uint16_t)(l4_len >> 16)) +
+	       xct_hton16((uint16_t)l4_len) + xct_hton16(proto);
+}
 
 #endif

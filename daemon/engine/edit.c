@@ -21,19 +21,15 @@
 #include "daemon/engine/edit.h"
 #include "daemon/engine/l4.h"
 
-static uint8_t *addr_at(const struct xct_pkt *pkt, enum xct_half half)
-{
-	if (pkt->family == AF_INET)
-		return pkt->c.data + (half == XCT_HALF_SRC ? 12 : 16);
-	return pkt->c.data + (half == XCT_HALF_SRC ? 8 : 24);
-}
-
 /* Write one address; its change is added to @delta. */
 static void put_addr(struct xct_pkt *pkt, enum xct_half half,
 		     const struct xct_addr *to, uint32_t *delta)
 {
 	size_t len = xct_addr_len(pkt->family);
-	uint8_t *at = addr_at(pkt, half);
+	uint8_t *at = xct_pkt_addrs_at(pkt);
+
+	if (half == XCT_HALF_DST)
+		at += len;
 
 	xct_csum_delta_addr(delta, len, at, to->b);
 	memcpy(at, to->b, len);
@@ -84,14 +80,11 @@ static uint32_t coverage(const struct xct_pkt *pkt,
 static uint16_t l4_sum(const struct xct_pkt *pkt, const struct xct_l4_ops *ops,
 		       uint8_t proto)
 {
-	struct xct_addr src, dst;
 	uint64_t sum = xct_csum_sum(pkt->l4, coverage(pkt, ops));
 
-	if (ops->csum != XCT_CSUM_PLAIN) {
-		xct_pkt_addrs(pkt, &src, &dst);
-		sum += xct_csum_pseudo(pkt->family, &src, &dst, proto,
-				       pkt->l4_len);
-	}
+	if (ops->csum != XCT_CSUM_PLAIN)
+		sum += xct_csum_pseudo(pkt->family, xct_pkt_addrs_at(pkt),
+				       proto, pkt->l4_len);
 	return xct_csum_fold(sum);
 }
 

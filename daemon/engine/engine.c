@@ -187,11 +187,11 @@ static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		 bool (*fn)(void *ctx, const struct xct_flow_info *info),
 		 void *ctx, bool is_delete)
 {
-	uint32_t end = eng->table.max_flows;
+	uint32_t end = eng->table.header->n_used;
 	struct xct_flow_info info;
 	bool go_on = true;
 
-	if (max < end - *cursor)
+	if (*cursor < end && max < end - *cursor)
 		end = *cursor + max;
 	while (*cursor < end && go_on) {
 		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
@@ -206,7 +206,7 @@ static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		if (is_delete)
 			xct_flow_delete(eng, flow);
 	}
-	return *cursor < eng->table.max_flows;
+	return *cursor < eng->table.header->n_used;
 }
 
 bool xct_engine_walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
@@ -277,6 +277,8 @@ void xct_engine_configure(struct xct_engine *eng,
 
 	eng->cfg = *cfg;
 	eng->cfg.seed = seed;
+	atomic_store_explicit(&eng->verifies, cfg->l4.checksum,
+			      memory_order_relaxed);
 }
 
 size_t xct_region_size(uint32_t max_flows)
@@ -336,6 +338,7 @@ int xct_engine_attach(struct xct_engine **out, void *region, void *work,
 	memset(eng, 0, sizeof(*eng));
 	memset(report, 0, sizeof(*report));
 	eng->cfg = *cfg;
+	atomic_init(&eng->verifies, cfg->l4.checksum);
 	eng->random.key.k[0] = cfg->seed.k[1];
 	eng->random.key.k[1] = ~cfg->seed.k[0];
 	report->was_new = header->magic == 0;

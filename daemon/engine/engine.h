@@ -135,7 +135,45 @@ void xct_engine_set_ruleset(struct xct_engine *eng,
 /* Names of interfaces have changed, or who has them. */
 void xct_engine_forget_interfaces(struct xct_engine *eng);
 
-/* Handle one IP packet of @len bytes in @data, rewriting it in place. */
+/* One packet at one hook, on its way through the engine. */
+struct xct_visit {
+	/* What it says of itself: */
+	const struct xct_meta *meta; /* borrowed */
+	struct xct_pkt pkt;
+	struct xct_pkt quoted;	/* what an ICMP error is about */
+	struct xct_tuple tuple; /* for an ICMP error: of the flow's packets
+				   that go the way the error goes */
+	const struct xct_l4_ops *l4;
+	enum xct_reason reason; /* why it has no tuple, or NONE */
+	uint32_t hash;		/* of the tuple */
+	bool is_error;		/* an ICMP error */
+
+	/* While it is handled: */
+	struct xct_engine *eng;
+	struct xct_result *res;
+	xct_msec now;
+	struct xct_flow *flow;
+	enum xct_dir dir;
+};
+
+/*
+ * Packets are handled in three steps, so that many can be under way at once:
+ *
+ * read()     one IP packet of @len bytes in @data: what it says of itself. The
+ *            only function that needs not be serialised with the others.
+ * prepare()  several of them: has the cache fetch what they will need.
+ * handle()   each of those: the verdict; the packet is rewritten in place.
+ *
+ * Between prepare() and the last handle() there is no other call.
+ */
+void xct_engine_read(const struct xct_engine *eng, uint8_t *data, uint32_t len,
+		     const struct xct_meta *meta, struct xct_visit *visit);
+void xct_engine_prepare(struct xct_engine *eng, struct xct_visit *visits,
+			unsigned int n);
+void xct_engine_handle(struct xct_engine *eng, struct xct_visit *visit,
+		       xct_msec now, struct xct_result *result);
+
+/* All three, for one packet. */
 void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 		       const struct xct_meta *meta, xct_msec now,
 		       struct xct_result *result);

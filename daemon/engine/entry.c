@@ -92,11 +92,11 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       void *ctx)
 {
 	const struct xct_flow_change *change = &update->change;
-	uint32_t end = eng->table.max_flows;
+	uint32_t end = eng->table.header->n_used;
 	struct xct_flow_info before, after;
 	bool go_on = true;
 
-	if (max < end - *cursor)
+	if (*cursor < end && max < end - *cursor)
 		end = *cursor + max;
 	while (*cursor < end && go_on) {
 		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
@@ -115,7 +115,7 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		else if (!is_same(&before, &after))
 			go_on = fn(ctx, &after);
 	}
-	return *cursor < eng->table.max_flows;
+	return *cursor < eng->table.header->n_used;
 }
 
 /* ---- making one ---- */

@@ -14,15 +14,14 @@
 
 #define XCT_FLOW_NONE UINT32_MAX /* no flow: end of a list */
 
-/* The keys a flow can be found by (table.h). */
-enum xct_key {
-	XCT_KEY_ORIG,	/* original tuple; == XCT_DIR_ORIG */
-	XCT_KEY_REPLY,	/* reply tuple; == XCT_DIR_REPLY */
-	XCT_KEY_ROUTED, /* destination translated, source not yet: between
-			   the two hooks of a packet that needs both */
-	XCT_KEY_SOURCE, /* source address, port and protocol as sent: which
-			   other flows of this socket are translated */
-	XCT_KEYS,
+/* The chains that a translated flow is in (table.h). */
+enum xct_chained {
+	XCT_CHAINED_ROUTED, /* by its tuple between the two hooks of a packet
+			       that needs both: destination translated,
+			       source not yet */
+	XCT_CHAINED_SOURCE, /* by source address, port and protocol as sent:
+			       which other flows of this socket are translated */
+	XCT_CHAINED,
 };
 
 /* One end of a TCP connection: the limits of valid sequence numbers. See the
@@ -69,24 +68,31 @@ union xct_track {
 	struct xct_sctp_track sctp;
 };
 
-_Static_assert(sizeof(union xct_track) == 64, "a record is 240 bytes");
-
+/*
+ * In the order of use: a hit reads one tuple, or both, and what follows up to
+ * the counters, or up to the TCP state. What stands behind that is touched when
+ * a flow begins and ends, or is shown.
+ */
 struct xct_flow {
 	struct xct_tuple tuple[XCT_DIRS];
 	uint64_t id; /* 0: the record is free, or was torn mid-write */
 	xct_msec expires_at;
-	xct_msec created_at;
+	uint32_t status;     /* enum xct_flow_status */
+	uint32_t timer_tick; /* when the timer wheel will look at it */
 	uint64_t packets[XCT_DIRS];
 	uint64_t bytes[XCT_DIRS];
 	union xct_track track;
-	uint32_t status; /* enum xct_flow_status */
+
+	xct_msec created_at;
 	uint32_t mark;
 	uint32_t masq_if; /* index of the masquerading interface, or 0 */
-	/* Links of the indexes: rebuilt on attach, never trusted before. */
-	uint32_t key_next[XCT_KEYS];
-	uint32_t timer_next;
+	/* Links: rebuilt on attach, never trusted before. */
+	uint32_t chain_next[XCT_CHAINED];
+	uint32_t timer_next; /* of a free record: the next free one */
 	uint32_t timer_prev;
-	uint32_t timer_tick; /* when the timer wheel will look at it */
 };
+
+/* With its share of the indexes a flow takes less than 256 bytes. */
+_Static_assert(sizeof(struct xct_flow) == 232, "the layout of a region");
 
 #endif

@@ -4,21 +4,12 @@
 
 #include <netinet/in.h>
 
-static const struct xct_l4_ops *const trackers[UINT8_MAX + 1] = {
+const struct xct_l4_ops *const xct_l4_trackers[UINT8_MAX + 1] = {
 	[IPPROTO_TCP] = &xct_l4_tcp,	     [IPPROTO_UDP] = &xct_l4_udp,
 	[IPPROTO_UDPLITE] = &xct_l4_udplite, [IPPROTO_SCTP] = &xct_l4_sctp,
 	[IPPROTO_GRE] = &xct_l4_gre,	     [IPPROTO_ICMP] = &xct_l4_icmp,
 	[IPPROTO_ICMPV6] = &xct_l4_icmpv6,
 };
-
-const struct xct_l4_ops *xct_l4(uint8_t family, uint8_t proto)
-{
-	/* ICMP in the wrong family is not "any other protocol": its tracker's
-	 * check() refuses it. */
-	(void)family;
-
-	return trackers[proto] ? trackers[proto] : &xct_l4_generic;
-}
 
 void xct_l4_config_default(struct xct_l4_config *cfg)
 {

@@ -110,8 +110,7 @@ struct xct_l4_ops {
 	bool has_ports;	  /* source and destination ports are translated */
 };
 
-/* Never NULL: protocols without a tracker of their own have the generic one. */
-const struct xct_l4_ops *xct_l4(uint8_t family, uint8_t proto);
+extern const struct xct_l4_ops *const xct_l4_trackers[UINT8_MAX + 1];
 
 extern const struct xct_l4_ops xct_l4_tcp;
 extern const struct xct_l4_ops xct_l4_udp;
@@ -121,6 +120,16 @@ extern const struct xct_l4_ops xct_l4_gre;
 extern const struct xct_l4_ops xct_l4_icmp;
 extern const struct xct_l4_ops xct_l4_icmpv6;
 extern const struct xct_l4_ops xct_l4_generic;
+
+/* Never NULL: protocols without a tracker of their own have the generic one.
+ * ICMP in the wrong family is not "any other protocol": its tracker's check()
+ * refuses it. */
+static inline const struct xct_l4_ops *xct_l4(uint8_t family, uint8_t proto)
+{
+	(void)family;
+	return xct_l4_trackers[proto] ? xct_l4_trackers[proto]
+				      : &xct_l4_generic;
+}
 
 /* Set the flow's timer to @seconds from now, unless its timeout is fixed. */
 void xct_l4_refresh(const struct xct_l4_ctx *ctx, struct xct_flow *flow,

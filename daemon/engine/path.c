@@ -18,6 +18,8 @@
  *
  * A flow made at an early hook (its destination is translated) is unconfirmed
  * until the late hook accepts it: it is not listed and lets nothing back.
+ *
+ * What the packet alone says has been read before (read.c).
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -48,76 +50,9 @@ void xct_visit_set_class(struct xct_visit *v, enum xct_class cls)
 	v->eng->stats.class_packets[cls]++;
 }
 
-/* ---- reading the packet ---- */
-
-/* The connection an ICMP error is about: the inverse of the tuple it quotes. */
-static enum xct_reason read_quoted(struct xct_visit *v, uint32_t off)
-{
-	struct xct_tuple inner = { .proto = 0 };
-	const struct xct_l4_ops *l4;
-
-	if (xct_pkt_parse(&v->quoted, v->pkt.l4 + off, v->pkt.l4_have - off,
-			  true) != XCT_REASON_NONE ||
-	    v->quoted.family != v->pkt.family)
-		return XCT_REASON_ICMP_QUOTE;
-	l4 = xct_l4(v->quoted.family, v->quoted.proto);
-	inner.family = v->quoted.family;
-	inner.proto = v->quoted.proto;
-	inner.zone = v->tuple.zone;
-	xct_pkt_addrs(&v->quoted, &inner.src, &inner.dst);
-	if (!l4->key(&v->quoted, &inner) ||
-	    !xct_tuple_invert(&inner, &v->tuple))
-		return XCT_REASON_ICMP_QUOTE;
-	v->is_error = true;
-	return XCT_REASON_NONE;
-}
-
 static bool is_redirect(const struct xct_visit *v)
 {
 	return v->is_error && xct_icmp_is_redirect(v->pkt.family, v->pkt.l4[0]);
-}
-
-static bool is_icmp(const struct xct_pkt *pkt)
-{
-	return pkt->proto ==
-	       (pkt->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-}
-
-/* Only of what came in from outside, as the kernel does, and only once: our
- * own rewriting is not checked again. */
-static bool is_damaged(const struct xct_visit *v)
-{
-	return v->meta->csum_unverified && !v->meta->csum_partial &&
-	       v->meta->in_if && v->meta->stage == XCT_STAGE_FRESH &&
-	       !xct_csum_is_right(&v->pkt);
-}
-
-/* Fill the tuple. Returns why the packet cannot have one. */
-static enum xct_reason read_tuple(struct xct_visit *v)
-{
-	const struct xct_engine_config *cfg = &v->eng->cfg;
-	enum xct_reason reason;
-	uint32_t quote_off;
-
-	v->l4 = xct_l4(v->pkt.family, v->pkt.proto);
-	v->tuple.family = v->pkt.family;
-	v->tuple.proto = v->pkt.proto;
-	v->tuple.zone = xct_visit_zone(v);
-	xct_pkt_addrs(&v->pkt, &v->tuple.src, &v->tuple.dst);
-	if (v->l4->check) {
-		reason = v->l4->check(&v->pkt);
-		if (reason != XCT_REASON_NONE)
-			return v->pkt.is_ext_cut ? XCT_REASON_EXT_HEADER
-						 : reason;
-	}
-	if (cfg->l4.checksum && is_damaged(v))
-		return XCT_REASON_L4_CHECKSUM;
-	if (!v->l4->key(&v->pkt, &v->tuple))
-		return XCT_REASON_L4_SHORT;
-	if (!is_icmp(&v->pkt))
-		return XCT_REASON_NONE;
-	quote_off = xct_icmp_quote_off(&v->pkt);
-	return quote_off ? read_quoted(v, quote_off) : XCT_REASON_NONE;
 }
 
 /* ---- tracking ---- */
@@ -183,7 +118,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 		xct_visit_set_class(v, XCT_CLASS_RELATED);
 		/* Translating it makes its checksum anew, which would hide
 		 * that it is damaged. */
-		if (!v->eng->cfg.l4.checksum && is_damaged(v)) {
+		if (!v->eng->cfg.l4.checksum && xct_visit_is_damaged(v)) {
 			xct_visit_drop(v, XCT_REASON_L4_CHECKSUM);
 			return false;
 		}
@@ -599,7 +534,8 @@ static void late_routed(struct xct_visit *v)
 /* The packet's flow; one that is over is not found any more. */
 static void find_flow(struct xct_visit *v)
 {
-	v->flow = xct_table_find(&v->eng->table, &v->tuple, &v->dir);
+	v->flow = xct_table_find_hash(&v->eng->table, &v->tuple, v->hash,
+				      &v->dir);
 	if (!v->flow)
 		return;
 	if (v->flow->expires_at <= v->now)
@@ -611,10 +547,9 @@ static void find_flow(struct xct_visit *v)
 	v->flow = NULL;
 }
 
-static void visit(struct xct_visit *v, uint8_t *data, uint32_t len)
+static void visit(struct xct_visit *v)
 {
 	const struct xct_meta *meta = v->meta;
-	enum xct_reason reason;
 
 	if (meta->hook != XCT_HOOK_PREROUTING && meta->hook != XCT_HOOK_INPUT &&
 	    meta->hook != XCT_HOOK_OUTPUT &&
@@ -622,18 +557,15 @@ static void visit(struct xct_visit *v, uint8_t *data, uint32_t len)
 		xct_visit_drop(v, XCT_REASON_HOOK);
 		return;
 	}
-	reason = xct_pkt_parse(&v->pkt, data, len, false);
-	if (reason == XCT_REASON_NONE)
-		reason = read_tuple(v);
 	if (meta->stage == XCT_STAGE_INVALID) {
 		xct_policy_judge_invalid(v); /* why is counted already */
 		return;
 	}
-	if (reason != XCT_REASON_NONE) {
-		xct_policy_invalid(v, reason);
+	if (v->reason != XCT_REASON_NONE) {
+		xct_policy_invalid(v, v->reason);
 		return;
 	}
-	if (is_icmp(&v->pkt) && !v->is_error &&
+	if (xct_pkt_is_icmp(&v->pkt) && !v->is_error &&
 	    xct_icmp_is_untracked(v->pkt.family, v->tuple.icmp_type)) {
 		xct_visit_set_class(v, XCT_CLASS_UNTRACKED);
 		xct_visit_accept(v, xct_visit_is_early(v) ? XCT_STAGE_DONE
@@ -660,14 +592,15 @@ static void visit(struct xct_visit *v, uint8_t *data, uint32_t len)
 	}
 }
 
-void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
-		       const struct xct_meta *meta, xct_msec now,
-		       struct xct_result *res)
+void xct_engine_handle(struct xct_engine *eng, struct xct_visit *v,
+		       xct_msec now, struct xct_result *res)
 {
-	struct xct_visit v = {
-		.eng = eng, .meta = meta, .res = res, .now = now
-	};
 
+	v->eng = eng;
+	v->res = res;
+	v->now = now;
+	v->flow = NULL;
+	v->dir = XCT_DIR_ORIG;
 	res->verdict = XCT_VERDICT_DROP;
 	res->reason = XCT_REASON_NONE;
 	res->cls = XCT_CLASS_NEW;
@@ -675,6 +608,17 @@ void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
 	res->is_edited = false;
 	res->reply_len = 0;
 	eng->stats.packets++;
-	visit(&v, data, len);
+	visit(v);
 	xct_table_settle(&eng->table);
+}
+
+void xct_engine_packet(struct xct_engine *eng, uint8_t *data, uint32_t len,
+		       const struct xct_meta *meta, xct_msec now,
+		       struct xct_result *res)
+{
+	struct xct_visit v;
+
+	xct_engine_read(eng, data, len, meta, &v);
+	xct_engine_prepare(eng, &v, 1);
+	xct_engine_handle(eng, &v, now, res);
 }

@@ -129,19 +129,3 @@ enum xct_reason xct_pkt_parse(struct xct_pkt *pkt, uint8_t *data, uint32_t len,
 		return XCT_REASON_IP_FRAGMENT;
 	return XCT_REASON_NONE;
 }
-
-void xct_pkt_addrs(const struct xct_pkt *pkt, struct xct_addr *src,
-		   struct xct_addr *dst)
-{
-	const uint8_t *ip = pkt->c.data;
-
-	memset(src, 0, sizeof(*src));
-	memset(dst, 0, sizeof(*dst));
-	if (pkt->family == AF_INET) {
-		memcpy(src->b, ip + 12, 4);
-		memcpy(dst->b, ip + 16, 4);
-	} else {
-		memcpy(src->b, ip + 8, 16);
-		memcpy(dst->b, ip + 24, 16);
-	}
-}

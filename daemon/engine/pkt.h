@@ -7,6 +7,9 @@
 #ifndef XCT_ENGINE_PKT_H
 #define XCT_ENGINE_PKT_H
 
+#include <netinet/in.h>
+#include <string.h>
+
 #include "common/cursor.h"
 #include "common/names.h"
 #include "common/tuple.h"
@@ -62,8 +65,34 @@ struct xct_pkt {
 enum xct_reason xct_pkt_parse(struct xct_pkt *pkt, uint8_t *data, uint32_t len,
 			      bool is_quoted);
 
+/* ICMP or ICMPv6, in its own family? */
+static inline bool xct_pkt_is_icmp(const struct xct_pkt *pkt)
+{
+	return pkt->proto ==
+	       (pkt->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+/* The source address in the header; the destination follows it. */
+static inline uint8_t *xct_pkt_addrs_at(const struct xct_pkt *pkt)
+{
+	return pkt->c.data + (pkt->family == AF_INET ? 12 : 8);
+}
+
 /* The addresses of the IP header, without ports. */
-void xct_pkt_addrs(const struct xct_pkt *pkt, struct xct_addr *src,
-		   struct xct_addr *dst);
+static inline void xct_pkt_addrs(const struct xct_pkt *pkt,
+				 struct xct_addr *src, struct xct_addr *dst)
+{
+	const uint8_t *at = xct_pkt_addrs_at(pkt);
+
+	if (pkt->family == AF_INET) {
+		memset(src, 0, sizeof(*src));
+		memset(dst, 0, sizeof(*dst));
+		memcpy(src->b, at, 4);
+		memcpy(dst->b, at + 4, 4);
+	} else {
+		memcpy(src->b, at, 16);
+		memcpy(dst->b, at + 16, 16);
+	}
+}
 
 #endif

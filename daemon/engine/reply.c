@@ -113,7 +113,8 @@ static uint16_t build_rst(const struct xct_pkt *pkt,
 		tcp[13] = TCP_RST | TCP_ACK;
 	}
 	put_l4_csum(tcp, 16, TCP_HEADER_LEN,
-		    xct_csum_pseudo(pkt->family, &orig->dst, &orig->src,
+		    xct_csum_pseudo(pkt->family,
+				    tcp - 2 * xct_addr_len(pkt->family),
 				    IPPROTO_TCP, TCP_HEADER_LEN));
 	return len;
 }
@@ -142,8 +143,9 @@ static uint16_t build_icmp(const struct xct_pkt *pkt,
 		xct_edit_quoted(&quoted, orig, XCT_HALF_SRC | XCT_HALF_DST);
 	(void)put_ip(buf, pkt->family, from, &orig->src, proto, len);
 	put_l4_csum(icmp, 2, (uint16_t)(ICMP_HEADER_LEN + quote_len),
-		    is_v6 ? xct_csum_pseudo(AF_INET6, from, &orig->src, proto,
-					    ICMP_HEADER_LEN + quote_len)
+		    is_v6 ? xct_csum_pseudo(AF_INET6,
+					    icmp - 2 * xct_addr_len(AF_INET6),
+					    proto, ICMP_HEADER_LEN + quote_len)
 			  : 0);
 	return len;
 }

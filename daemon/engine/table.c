@@ -2,10 +2,9 @@
 /*
  * The flow table.
  *
- * Theory of operation: a reference in the main hash is (index << 1 | dir), so
- * that a chain can lead through either tuple of a flow. Chains are singly
- * linked through key_next[]; removal walks its chain, which is short because
- * there are at least as many buckets as references.
+ * Theory of operation: a reference in the main index is (index << 1 | dir), so
+ * that either tuple of a flow leads to it. The other two hashes are heads of
+ * chains, singly linked through chain_next[].
  *
  * A record is live exactly while its id is not 0. It is filled before the id
  * is written and the id is cleared before anything else: a process that dies
@@ -22,61 +21,55 @@
 
 #define NONE XCT_FLOW_NONE
 
-static uint32_t pow2_at_least(uint32_t n)
-{
-	uint32_t p = 64;
-
-	while (p < n)
-		p *= 2;
-	return p;
-}
-
-static uint32_t main_size(uint32_t max_flows)
-{
-	return pow2_at_least(max_flows * 2);
-}
-
 /* Few flows are translated in both ways: a quarter of the room. */
 static uint32_t routed_size(uint32_t max_flows)
 {
-	return pow2_at_least(max_flows / 4);
+	return max_flows / 4 + 1;
 }
 
 static uint32_t source_size(uint32_t max_flows)
 {
-	return pow2_at_least(max_flows / 2);
+	return max_flows / 2 + 1;
 }
 
 size_t xct_table_work_size(uint32_t max_flows)
 {
-	return sizeof(uint32_t) *
-	       ((size_t)main_size(max_flows) + routed_size(max_flows) +
-		source_size(max_flows));
+	return xct_index_bytes(2 * max_flows) +
+	       sizeof(uint32_t) * ((size_t)routed_size(max_flows) +
+				   source_size(max_flows));
 }
 
-static uint64_t hash_tuple(const struct xct_table *tbl,
-			   const struct xct_tuple *t)
+uint32_t xct_table_hash(const struct xct_table *tbl, const struct xct_tuple *t)
 {
 	uint64_t w[5];
 
-	/* An IPv4 tuple is 16 bytes of information. */
+	/* An IPv4 tuple is 14 bytes of information. */
 	if (t->family == AF_INET) {
 		w[0] = (uint64_t)t->src.be32[0] << 32 | t->dst.be32[0];
-		memcpy(&w[1], &t->sport, 8);
-		return xct_siphash(&tbl->key, w, 2);
+		w[1] = (uint64_t)t->sport << 32 | (uint64_t)t->dport << 16 |
+		       (uint64_t)t->proto << 8 | t->family;
+		return (uint32_t)xct_siphash(&tbl->key, w, 2);
 	}
-	memcpy(w, t, sizeof(w));
-	return xct_siphash(&tbl->key, w, 5);
+	memcpy(w, t, 32);
+	w[4] = (uint64_t)t->sport << 32 | (uint64_t)t->dport << 16 |
+	       (uint64_t)t->proto << 8 | t->family;
+	return (uint32_t)xct_siphash(&tbl->key, w, 5);
 }
 
-static uint64_t hash_source(const struct xct_table *tbl,
+static uint32_t hash_in_zone(const struct xct_table *tbl,
+			     const struct xct_tuple *t)
+{
+	return xct_table_hash_zone(xct_table_hash(tbl, t), t->zone);
+}
+
+static uint32_t hash_source(const struct xct_table *tbl,
 			    const struct xct_tuple *t)
 {
 	uint64_t w[3] = { t->src.u64[0], t->src.u64[1],
 			  (uint64_t)t->sport << 32 | (uint64_t)t->zone << 8 |
 				  t->proto };
 
-	return xct_siphash(&tbl->key, w, 3);
+	return (uint32_t)xct_siphash(&tbl->key, w, 3);
 }
 
 bool xct_tuple_invert(const struct xct_tuple *t, struct xct_tuple *inverse)
@@ -96,91 +89,108 @@ void xct_flow_routed_tuple(const struct xct_flow *flow, struct xct_tuple *t)
 		t->dport = flow->tuple[XCT_DIR_REPLY].sport;
 }
 
-static uint32_t *main_bucket(const struct xct_table *tbl,
-			     const struct xct_tuple *t)
-{
-	return &tbl->main[hash_tuple(tbl, t) & tbl->main_mask];
-}
-
 static uint32_t *routed_bucket(const struct xct_table *tbl,
 			       const struct xct_tuple *t)
 {
-	return &tbl->routed[hash_tuple(tbl, t) & tbl->routed_mask];
+	uint64_t hash = hash_in_zone(tbl, t);
+
+	return &tbl->routed[hash * tbl->routed_size >> 32];
 }
 
 static uint32_t *source_bucket(const struct xct_table *tbl,
 			       const struct xct_tuple *t)
 {
-	return &tbl->source[hash_source(tbl, t) & tbl->source_mask];
+	uint64_t hash = hash_source(tbl, t);
+
+	return &tbl->source[hash * tbl->source_size >> 32];
 }
 
-static void link_main(struct xct_table *tbl, struct xct_flow *flow,
+static void link_main(struct xct_table *tbl, const struct xct_flow *flow,
 		      enum xct_dir dir)
 {
-	uint32_t *head = main_bucket(tbl, &flow->tuple[dir]);
-
-	flow->key_next[dir] = *head;
-	*head = xct_table_index(tbl, flow) << 1 | (uint32_t)dir;
+	xct_index_add(&tbl->main, hash_in_zone(tbl, &flow->tuple[dir]),
+		      xct_table_index(tbl, flow) << 1 | (uint32_t)dir);
 }
 
-static void unlink_main(struct xct_table *tbl, struct xct_flow *flow,
+static void unlink_main(struct xct_table *tbl, const struct xct_flow *flow,
 			enum xct_dir dir)
 {
-	uint32_t *link = main_bucket(tbl, &flow->tuple[dir]);
-	uint32_t ref = xct_table_index(tbl, flow) << 1 | (uint32_t)dir;
-
-	while (*link != ref) {
-		assert(*link != NONE);
-		link = &tbl->flows[*link >> 1].key_next[*link & 1];
-	}
-	*link = flow->key_next[dir];
+	xct_index_remove(&tbl->main, hash_in_zone(tbl, &flow->tuple[dir]),
+			 xct_table_index(tbl, flow) << 1 | (uint32_t)dir);
 }
 
 /* Returns whether the flow was in the chain. */
 static bool unlink_list(struct xct_table *tbl, uint32_t *link,
-			struct xct_flow *flow, enum xct_key key)
+			struct xct_flow *flow, enum xct_chained chain)
 {
 	uint32_t index = xct_table_index(tbl, flow);
 
-	for (; *link != NONE; link = &tbl->flows[*link].key_next[key]) {
+	for (; *link != NONE; link = &tbl->flows[*link].chain_next[chain]) {
 		if (*link == index) {
-			*link = flow->key_next[key];
+			*link = flow->chain_next[chain];
 			return true;
 		}
 	}
 	return false;
 }
 
-struct xct_flow *xct_table_find(const struct xct_table *tbl,
-				const struct xct_tuple *t, enum xct_dir *dir)
+struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
+				     const struct xct_tuple *t, uint32_t hash,
+				     enum xct_dir *dir)
 {
+	const struct xct_index_slot *slot;
 	struct xct_flow *flow;
-	uint32_t ref;
 
-	for (ref = *main_bucket(tbl, t); ref != NONE;
-	     ref = flow->key_next[ref & 1]) {
-		flow = &tbl->flows[ref >> 1];
-		if (xct_tuple_equal(&flow->tuple[ref & 1], t)) {
-			*dir = ref & 1;
+	xct_index_for_each(&tbl->main, slot, hash)
+	{
+		flow = &tbl->flows[slot->ref >> 1];
+		if (xct_tuple_equal(&flow->tuple[slot->ref & 1], t)) {
+			*dir = slot->ref & 1;
 			return flow;
 		}
 	}
 	return NULL;
 }
 
+struct xct_flow *xct_table_find(const struct xct_table *tbl,
+				const struct xct_tuple *t, enum xct_dir *dir)
+{
+	return xct_table_find_hash(tbl, t, hash_in_zone(tbl, t), dir);
+}
+
 bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
 			const struct xct_flow *self)
 {
+	const struct xct_index_slot *slot;
 	const struct xct_flow *flow;
-	uint32_t ref;
 
-	for (ref = *main_bucket(tbl, t); ref != NONE;
-	     ref = flow->key_next[ref & 1]) {
-		flow = &tbl->flows[ref >> 1];
-		if (flow != self && xct_tuple_equal(&flow->tuple[ref & 1], t))
+	xct_index_for_each(&tbl->main, slot, hash_in_zone(tbl, t))
+	{
+		flow = &tbl->flows[slot->ref >> 1];
+		if (flow != self &&
+		    xct_tuple_equal(&flow->tuple[slot->ref & 1], t))
 			return true;
 	}
 	return false;
+}
+
+void xct_table_prefetch_slot(const struct xct_table *tbl, uint32_t hash)
+{
+	__builtin_prefetch(xct_index_home(&tbl->main, hash));
+}
+
+void xct_table_prefetch_flow(const struct xct_table *tbl, uint32_t hash)
+{
+	const struct xct_index_slot *slot = xct_index_find(&tbl->main, hash);
+	const char *flow;
+
+	if (slot->hash != hash || slot->ref == NONE)
+		return;
+	flow = (const char *)&tbl->flows[slot->ref >> 1];
+	for (size_t off = 0; off < offsetof(struct xct_flow, created_at);
+	     off += 64)
+		__builtin_prefetch(flow + off, 1);
+	__builtin_prefetch(flow + offsetof(struct xct_flow, created_at) - 1, 1);
 }
 
 /* The flow with a translated destination whose routed tuple, in original
@@ -193,7 +203,7 @@ static struct xct_flow *find_by_routed(const struct xct_table *tbl,
 	uint32_t i;
 
 	for (i = *routed_bucket(tbl, t); i != NONE;
-	     i = flow->key_next[XCT_KEY_ROUTED]) {
+	     i = flow->chain_next[XCT_CHAINED_ROUTED]) {
 		flow = &tbl->flows[i];
 		xct_flow_routed_tuple(flow, &routed);
 		if (xct_tuple_equal(&routed, t))
@@ -252,8 +262,8 @@ void xct_table_touch_routed(struct xct_table *tbl, struct xct_flow *flow)
 	head = routed_bucket(tbl, &t);
 	if (*head == xct_table_index(tbl, flow))
 		return;
-	if (unlink_list(tbl, head, flow, XCT_KEY_ROUTED)) {
-		flow->key_next[XCT_KEY_ROUTED] = *head;
+	if (unlink_list(tbl, head, flow, XCT_CHAINED_ROUTED)) {
+		flow->chain_next[XCT_CHAINED_ROUTED] = *head;
 		*head = xct_table_index(tbl, flow);
 	}
 }
@@ -267,7 +277,7 @@ xct_table_find_source(const struct xct_table *tbl, const struct xct_tuple *t,
 	uint32_t i;
 
 	for (i = *source_bucket(tbl, t); i != NONE;
-	     i = flow->key_next[XCT_KEY_SOURCE]) {
+	     i = flow->chain_next[XCT_CHAINED_SOURCE]) {
 		flow = &tbl->flows[i];
 		orig = &flow->tuple[XCT_DIR_ORIG];
 		if (orig->proto == t->proto && orig->sport == t->sport &&
@@ -282,11 +292,14 @@ struct xct_flow *xct_table_alloc(struct xct_table *tbl, uint64_t *id)
 {
 	struct xct_flow *flow;
 
-	if (tbl->free_head == NONE)
+	if (tbl->free_head != NONE) {
+		flow = &tbl->flows[tbl->free_head];
+		tbl->free_head = flow->timer_next;
+	} else if (tbl->header->n_used < tbl->max_flows) {
+		flow = &tbl->flows[tbl->header->n_used++];
+	} else {
 		return NULL;
-	flow = &tbl->flows[tbl->free_head];
-	tbl->free_head = flow->timer_next;
-	memset(flow, 0, sizeof(*flow));
+	}
 	*id = tbl->header->next_id++;
 	tbl->n_flows++;
 	return flow;
@@ -322,7 +335,7 @@ void xct_table_index_routed(struct xct_table *tbl, struct xct_flow *flow)
 
 	xct_flow_routed_tuple(flow, &t);
 	head = routed_bucket(tbl, &t);
-	flow->key_next[XCT_KEY_ROUTED] = *head;
+	flow->chain_next[XCT_CHAINED_ROUTED] = *head;
 	*head = xct_table_index(tbl, flow);
 }
 
@@ -330,7 +343,7 @@ void xct_table_index_source(struct xct_table *tbl, struct xct_flow *flow)
 {
 	uint32_t *head = source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]);
 
-	flow->key_next[XCT_KEY_SOURCE] = *head;
+	flow->chain_next[XCT_CHAINED_SOURCE] = *head;
 	*head = xct_table_index(tbl, flow);
 }
 
@@ -352,12 +365,12 @@ void xct_table_remove(struct xct_table *tbl, struct xct_flow *flow)
 
 		xct_flow_routed_tuple(flow, &t);
 		(void)unlink_list(tbl, routed_bucket(tbl, &t), flow,
-				  XCT_KEY_ROUTED);
+				  XCT_CHAINED_ROUTED);
 	}
 	if (flow->status & XCT_STATUS_SRC_NAT)
 		(void)unlink_list(
 			tbl, source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]),
-			flow, XCT_KEY_SOURCE);
+			flow, XCT_CHAINED_SOURCE);
 	free_record(tbl, flow);
 	tbl->n_flows--;
 }
@@ -383,7 +396,7 @@ static bool is_ours(const struct xct_region_header *header, uint32_t max_flows)
 	return header->magic == XCT_REGION_MAGIC &&
 	       header->version == XCT_REGION_VERSION &&
 	       header->record_size == sizeof(struct xct_flow) &&
-	       header->max_flows == max_flows;
+	       header->max_flows == max_flows && header->n_used <= max_flows;
 }
 
 int xct_table_copy(void *to, uint32_t to_max, const void *from,
@@ -402,7 +415,7 @@ int xct_table_copy(void *to, uint32_t to_max, const void *from,
 		return -EINVAL;
 	format_region(header, to_max);
 	header->next_id = old->next_id;
-	for (uint32_t i = 0; i < from_max; i++) {
+	for (uint32_t i = 0; i < old->n_used; i++) {
 		if (!flows[i].id)
 			continue;
 		if (n < to_max)
@@ -410,6 +423,7 @@ int xct_table_copy(void *to, uint32_t to_max, const void *from,
 		else
 			lost++;
 	}
+	header->n_used = n;
 	return lost;
 }
 
@@ -472,19 +486,20 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 	tbl->max_flows = max_flows;
 	tbl->n_flows = 0;
 	tbl->free_head = NONE;
-	tbl->main = work;
-	tbl->main_mask = main_size(max_flows) - 1;
-	tbl->routed = tbl->main + main_size(max_flows);
-	tbl->routed_mask = routed_size(max_flows) - 1;
-	tbl->source = tbl->routed + routed_size(max_flows);
-	tbl->source_mask = source_size(max_flows) - 1;
-	memset(work, 0xff, xct_table_work_size(max_flows)); /* all NONE */
+	xct_index_init(&tbl->main, work, 2 * max_flows);
+	tbl->routed = (void *)((char *)work + xct_index_bytes(2 * max_flows));
+	tbl->routed_size = routed_size(max_flows);
+	tbl->source = tbl->routed + tbl->routed_size;
+	tbl->source_size = source_size(max_flows);
+	memset(tbl->routed, 0xff, /* all NONE */
+	       sizeof(uint32_t) *
+		       ((size_t)tbl->routed_size + tbl->source_size));
 	undo_unsettled(tbl);
 
 	/* From the end, so that the free list starts with the first records:
 	 * a table that is seldom full touches little memory. */
 	*n_torn = 0;
-	for (uint32_t i = max_flows; i-- > 0;) {
+	for (uint32_t i = header->n_used; i-- > 0;) {
 		struct xct_flow *flow = &tbl->flows[i];
 
 		if (flow->id && adopt_record(tbl, flow, adopt, ctx))

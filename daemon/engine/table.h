@@ -3,12 +3,12 @@
  * The flow table: records in the region, and the indexes that find them.
  *
  * The region is a header and @max_flows records, nothing else. Indexes (hash
- * heads, links, free list) live in working memory or in the records' link
+ * slots, links, free list) live in working memory or in the records' link
  * fields and are rebuilt by xct_table_attach() from the records alone.
  *
- *   main hash    (flow, direction) by its tuple: each flow stands in it twice,
+ *   main index   (flow, direction) by its tuple: each flow stands in it twice,
  *                so one look-up finds a packet's flow in either direction
- *   routed hash  flows by their half-translated tuple (XCT_KEY_ROUTED)
+ *   routed hash  flows by their half-translated tuple (XCT_CHAINED_ROUTED)
  *   source hash  source-translated flows by what they sent from
  */
 #ifndef XCT_ENGINE_TABLE_H
@@ -19,9 +19,10 @@
 
 #include "common/siphash.h"
 #include "daemon/engine/flow.h"
+#include "daemon/engine/index.h"
 
 #define XCT_REGION_MAGIC   UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
-#define XCT_REGION_VERSION 2
+#define XCT_REGION_VERSION 3
 
 /*
  * The counters of a flow as they were before the packet that is in the engine's
@@ -41,7 +42,7 @@ struct xct_region_header {
 	uint32_t version;
 	uint32_t record_size;
 	uint32_t max_flows;
-	uint32_t reserved;
+	uint32_t n_used;  /* records behind these were never in use */
 	uint64_t next_id; /* no flow has this id or a higher one */
 	struct xct_journal journal;
 	/* Records start here, on a cache line. */
@@ -51,13 +52,12 @@ struct xct_table {
 	struct xct_region_header *header;
 	struct xct_flow *flows;
 	struct xct_siphash_key key;
-	uint32_t *main;
+	struct xct_index main;
 	uint32_t *routed;
 	uint32_t *source;
-	uint32_t main_mask;
-	uint32_t routed_mask;
-	uint32_t source_mask;
-	uint32_t free_head;
+	uint32_t routed_size;
+	uint32_t source_size;
+	uint32_t free_head; /* of records that were in use */
 	uint32_t n_flows;
 	uint32_t max_flows;
 };
@@ -109,9 +109,27 @@ static inline void xct_table_settle(struct xct_table *tbl)
 	tbl->header->journal.flow_id = 0;
 }
 
+/* The hash of @t but for its zone, and with it. */
+uint32_t xct_table_hash(const struct xct_table *tbl, const struct xct_tuple *t);
+
+static inline uint32_t xct_table_hash_zone(uint32_t hash, uint16_t zone)
+{
+	return hash ^ zone * 0x9e3779b1u;
+}
+
 /* The flow that owns @t, and in which direction. NULL if none does. */
 struct xct_flow *xct_table_find(const struct xct_table *tbl,
 				const struct xct_tuple *t, enum xct_dir *dir);
+
+/* The same with @t's hash known, zone included. */
+struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
+				     const struct xct_tuple *t, uint32_t hash,
+				     enum xct_dir *dir);
+
+/* Have the cache fetch what finding @hash will read; once that is there, the
+ * record that it leads to. */
+void xct_table_prefetch_slot(const struct xct_table *tbl, uint32_t hash);
+void xct_table_prefetch_flow(const struct xct_table *tbl, uint32_t hash);
 
 /* Is @t the tuple of a flow other than @self (NULL: of any)? */
 bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
@@ -131,8 +149,8 @@ struct xct_flow *
 xct_table_find_source(const struct xct_table *tbl, const struct xct_tuple *t,
 		      bool (*fn)(void *ctx, struct xct_flow *flow), void *ctx);
 
-/* A zeroed record, not in any index, with a new id that is not stored yet.
- * NULL if the table is full. */
+/* A record without an id and of any content, not in any index, and a new id for
+ * it. NULL if the table is full. */
 struct xct_flow *xct_table_alloc(struct xct_table *tbl, uint64_t *id);
 
 /* Enter a flow under both tuples and, last, give it its @id. */
@@ -160,7 +178,10 @@ void xct_flow_routed_tuple(const struct xct_flow *flow, struct xct_tuple *t);
 static inline bool xct_tuple_equal(const struct xct_tuple *a,
 				   const struct xct_tuple *b)
 {
-	return !memcmp(a, b, sizeof(*a));
+	return xct_addr_equal(&a->src, &b->src) &&
+	       xct_addr_equal(&a->dst, &b->dst) &&
+	       !memcmp(&a->sport, &b->sport,
+		       sizeof(*a) - offsetof(struct xct_tuple, sport));
 }
 
 #endif

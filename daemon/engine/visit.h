@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Inside the engine: its state, and a packet on its way through it. Shared by
- * engine.c (life of the engine and its flows), path.c (the way of a packet) and
- * policy.c (what rules say); nobody else includes this.
+ * engine.c (life of the engine and its flows), read.c (what a packet says), path.c
+ * (its way) and policy.c (what rules say); nobody else includes this.
  */
 #ifndef XCT_ENGINE_VISIT_H
 #define XCT_ENGINE_VISIT_H
+
+#include <stdatomic.h>
 
 #include "daemon/engine/engine.h"
 #include "daemon/engine/expire.h"
@@ -26,6 +28,7 @@ struct xct_engine {
 	struct xct_wheel wheel;
 	struct xct_random random;
 	const struct xct_ruleset *rs;
+	atomic_bool verifies; /* cfg.l4.checksum, for those without the lock */
 	struct xct_engine_stats stats;
 	uint32_t evict_cursor;
 	struct xct_zone_slot zones[XCT_ZONE_CACHE]; /* by ifindex % size */
@@ -46,30 +49,6 @@ static inline uint16_t xct_zone_of(struct xct_engine *eng, uint32_t ifindex)
 					: xct_zone_lookup(eng, ifindex);
 }
 
-/* One packet at one hook. */
-struct xct_visit {
-	struct xct_engine *eng;
-	const struct xct_meta *meta;
-	struct xct_result *res;
-	xct_msec now;
-	struct xct_pkt pkt;
-	struct xct_pkt quoted;	/* what an ICMP error is about */
-	struct xct_tuple tuple; /* for an ICMP error: of the flow's packets
-				   that go the way the error goes */
-	const struct xct_l4_ops *l4;
-	struct xct_flow *flow;
-	enum xct_dir dir;
-	bool is_error; /* an ICMP error */
-};
-
-/* The zone of the packet: that of the interface it came in by; what this host
- * makes is in the zone of the interface that it leaves by. */
-static inline uint16_t xct_visit_zone(const struct xct_visit *v)
-{
-	return xct_zone_of(v->eng,
-			   v->meta->in_if ? v->meta->in_if : v->meta->out_if);
-}
-
 /* The zone in which its answer will be met. */
 static inline uint16_t xct_visit_answer_zone(const struct xct_visit *v)
 {
@@ -86,6 +65,9 @@ static inline bool xct_visit_is_early(const struct xct_visit *v)
 /* Is @addr one of this host's? */
 bool xct_visit_is_local(const struct xct_visit *v, uint8_t family,
 			const struct xct_addr *addr);
+
+/* Is its checksum wrong, if that is for us to say? */
+bool xct_visit_is_damaged(const struct xct_visit *v);
 
 /* Does the packet come from this host? */
 bool xct_visit_is_own(const struct xct_visit *v);

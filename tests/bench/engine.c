@@ -75,6 +75,7 @@ struct bench {
 	struct xct_ruleset rules;
 	uint8_t data[BATCH][2048];
 	struct xct_meta meta;
+	struct xct_visit visits[BATCH];
 	struct xct_result res[BATCH];
 };
 
@@ -139,10 +140,9 @@ static void write_packet(uint8_t *p, uint32_t i)
 	xct_put_be16(p + 22, 53);
 	xct_put_be16(p + 24, PACKET_LEN - 20);
 	memset(p + 28, 'x', PAYLOAD);
-	check = (xct_be16)~xct_csum_fold(xct_csum_pseudo(AF_INET, &src, &dst,
-							 IPPROTO_UDP,
-							 PACKET_LEN - 20) +
-					 xct_csum_sum(p + 20, PACKET_LEN - 20));
+	check = (xct_be16)~xct_csum_fold(
+		xct_csum_pseudo(AF_INET, p + 12, IPPROTO_UDP, PACKET_LEN - 20) +
+		xct_csum_sum(p + 20, PACKET_LEN - 20));
 	memcpy(p + 26, &check, 2);
 }
 
@@ -152,8 +152,11 @@ static uint64_t run_batch(struct bench *b, unsigned int n)
 	uint64_t begin = now_ns();
 
 	for (unsigned int i = 0; i < n; i++)
-		xct_engine_packet(b->eng, b->data[i], PACKET_LEN, &b->meta,
-				  b->now, &b->res[i]);
+		xct_engine_read(b->eng, b->data[i], PACKET_LEN, &b->meta,
+				&b->visits[i]);
+	xct_engine_prepare(b->eng, b->visits, n);
+	for (unsigned int i = 0; i < n; i++)
+		xct_engine_handle(b->eng, &b->visits[i], b->now, &b->res[i]);
 	return now_ns() - begin;
 }
 

@@ -642,7 +642,6 @@ static void packet_udplite(struct packet *p, const char *src, uint16_t sport,
 			   const char *dst, uint16_t dport, uint16_t coverage)
 {
 	uint8_t l4[8 + 13] = { 0 };
-	struct xct_addr s, d;
 	struct xct_pkt pkt;
 	xct_be16 check;
 
@@ -653,11 +652,11 @@ static void packet_udplite(struct packet *p, const char *src, uint16_t sport,
 	packet_ip(p, src, dst, IPPROTO_UDPLITE, l4, sizeof(l4));
 	assert_int_equal(XCT_REASON_NONE,
 			 xct_pkt_parse(&pkt, p->data, p->len, false));
-	xct_pkt_addrs(&pkt, &s, &d);
 	memset(pkt.l4 + 6, 0, 2);
 	check = (xct_be16)~xct_csum_fold(
 		xct_csum_sum(pkt.l4, coverage ? coverage : pkt.l4_len) +
-		xct_csum_pseudo(pkt.family, &s, &d, IPPROTO_UDP, pkt.l4_len));
+		xct_csum_pseudo(pkt.family, xct_pkt_addrs_at(&pkt), IPPROTO_UDP,
+				pkt.l4_len));
 	memcpy(pkt.l4 + 6, &check, 2);
 }
 

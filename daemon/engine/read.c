@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a packet says of itself: headers, tuple, whether its checksum is right,
+ * hash. Looks at nothing that another thread may change, so that workers do it
+ * side by side.
+ */
+#include "daemon/engine/edit.h"
+#include "daemon/engine/visit.h"
+
+/* The connection an ICMP error is about: the inverse of the tuple it quotes. */
+static enum xct_reason read_quoted(struct xct_visit *v, uint32_t off)
+{
+	struct xct_tuple inner = { .proto = 0 };
+	const struct xct_l4_ops *l4;
+
+	if (xct_pkt_parse(&v->quoted, v->pkt.l4 + off, v->pkt.l4_have - off,
+			  true) != XCT_REASON_NONE ||
+	    v->quoted.family != v->pkt.family)
+		return XCT_REASON_ICMP_QUOTE;
+	l4 = xct_l4(v->quoted.family, v->quoted.proto);
+	inner.family = v->quoted.family;
+	inner.proto = v->quoted.proto;
+	xct_pkt_addrs(&v->quoted, &inner.src, &inner.dst);
+	if (!l4->key(&v->quoted, &inner) ||
+	    !xct_tuple_invert(&inner, &v->tuple))
+		return XCT_REASON_ICMP_QUOTE;
+	v->is_error = true;
+	return XCT_REASON_NONE;
+}
+
+/* Only of what came in from outside, as the kernel does, and only once: our own
+ * rewriting is not checked again. */
+bool xct_visit_is_damaged(const struct xct_visit *v)
+{
+	return v->meta->csum_unverified && !v->meta->csum_partial &&
+	       v->meta->in_if && v->meta->stage == XCT_STAGE_FRESH &&
+	       !xct_csum_is_right(&v->pkt);
+}
+
+/* Fill the tuple. Returns why the packet cannot have one. */
+static enum xct_reason read_tuple(const struct xct_engine *eng,
+				  struct xct_visit *v)
+{
+	enum xct_reason reason;
+	uint32_t quote_off;
+
+	v->l4 = xct_l4(v->pkt.family, v->pkt.proto);
+	v->tuple.family = v->pkt.family;
+	v->tuple.proto = v->pkt.proto;
+	xct_pkt_addrs(&v->pkt, &v->tuple.src, &v->tuple.dst);
+	if (v->l4->check) {
+		reason = v->l4->check(&v->pkt);
+		if (reason != XCT_REASON_NONE)
+			return v->pkt.is_ext_cut ? XCT_REASON_EXT_HEADER
+						 : reason;
+	}
+	if (atomic_load_explicit(&eng->verifies, memory_order_relaxed) &&
+	    xct_visit_is_damaged(v))
+		return XCT_REASON_L4_CHECKSUM;
+	if (!v->l4->key(&v->pkt, &v->tuple))
+		return XCT_REASON_L4_SHORT;
+	if (!xct_pkt_is_icmp(&v->pkt))
+		return XCT_REASON_NONE;
+	quote_off = xct_icmp_quote_off(&v->pkt);
+	return quote_off ? read_quoted(v, quote_off) : XCT_REASON_NONE;
+}
+
+void xct_engine_read(const struct xct_engine *eng, uint8_t *data, uint32_t len,
+		     const struct xct_meta *meta, struct xct_visit *v)
+{
+	v->meta = meta;
+	v->l4 = NULL;
+	v->hash = 0;
+	v->is_error = false;
+	memset(&v->tuple, 0, sizeof(v->tuple));
+	v->reason = xct_pkt_parse(&v->pkt, data, len, false);
+	if (v->reason == XCT_REASON_NONE)
+		v->reason = read_tuple(eng, v);
+	if (v->reason == XCT_REASON_NONE)
+		v->hash = xct_table_hash(&eng->table, &v->tuple);
+}
+
+/* A packet is in the zone of the interface it came in by; what this host makes
+ * is in that of the interface that it leaves by. */
+static uint16_t zone_of(struct xct_engine *eng, const struct xct_meta *meta)
+{
+	return xct_zone_of(eng, meta->in_if ? meta->in_if : meta->out_if);
+}
+
+void xct_engine_prepare(struct xct_engine *eng, struct xct_visit *visits,
+			unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		struct xct_visit *v = &visits[i];
+
+		v->tuple.zone = zone_of(eng, v->meta);
+		v->hash = xct_table_hash_zone(v->hash, v->tuple.zone);
+		xct_table_prefetch_slot(&eng->table, v->hash);
+	}
+	/* A packet alone would wait for the one as for the other. */
+	for (unsigned int i = 0; n > 1 && i < n; i++)
+		xct_table_prefetch_flow(&eng->table, visits[i].hash);
+}
