@@ -38,6 +38,41 @@ static const char *const sctp_state_names[] = {
 _Static_assert(XCT_ARRAY_SIZE(sctp_state_names) == XCT_SCTP_STATES,
 	       "every SCTP state has a name");
 
+static const char *const tcp_packet_names[] = {
+	[XCT_TCP_PACKET_NONE] = "segment without flags",
+	[XCT_TCP_PACKET_SYN] = "SYN",
+	[XCT_TCP_PACKET_SYNACK] = "SYN-ACK",
+	[XCT_TCP_PACKET_FIN] = "FIN",
+	[XCT_TCP_PACKET_ACK] = "ACK",
+	[XCT_TCP_PACKET_RST] = "RST",
+};
+
+_Static_assert(XCT_ARRAY_SIZE(tcp_packet_names) == XCT_TCP_PACKETS,
+	       "every kind of segment has a name");
+
+static const char *const sctp_packet_names[] = {
+	[XCT_SCTP_PACKET_INIT] = "INIT",
+	[XCT_SCTP_PACKET_INIT_ACK] = "INIT ACK",
+	[XCT_SCTP_PACKET_COOKIE_ECHO] = "COOKIE ECHO",
+	[XCT_SCTP_PACKET_COOKIE_ACK] = "COOKIE ACK",
+	[XCT_SCTP_PACKET_HEARTBEAT] = "HEARTBEAT",
+	[XCT_SCTP_PACKET_HEARTBEAT_ACK] = "HEARTBEAT ACK",
+	[XCT_SCTP_PACKET_SHUTDOWN] = "SHUTDOWN",
+	[XCT_SCTP_PACKET_SHUTDOWN_ACK] = "SHUTDOWN ACK",
+	[XCT_SCTP_PACKET_SHUTDOWN_COMPLETE] = "SHUTDOWN COMPLETE",
+	[XCT_SCTP_PACKET_ABORT] = "ABORT",
+	[XCT_SCTP_PACKET_ERROR] = "ERROR",
+	[XCT_SCTP_PACKET_DATA] = "DATA",
+};
+
+_Static_assert(XCT_ARRAY_SIZE(sctp_packet_names) == XCT_SCTP_PACKETS,
+	       "every kind of chunk has a name");
+
+static const char *const dir_names[XCT_DIRS] = {
+	[XCT_DIR_ORIG] = "original",
+	[XCT_DIR_REPLY] = "reply",
+};
+
 static const char *const class_names[] = {
 	[XCT_CLASS_NEW] = "NEW",
 	[XCT_CLASS_ESTABLISHED] = "ESTABLISHED",
@@ -127,4 +162,41 @@ int xct_state_from_name(uint8_t proto, const char *name)
 	const char *const *names = state_names(proto, &n);
 
 	return find_name(names, n, name);
+}
+
+const char *xct_packet_name(uint8_t proto, uint8_t packet)
+{
+	if (proto == IPPROTO_TCP && packet < XCT_TCP_PACKETS)
+		return tcp_packet_names[packet];
+	if (proto == IPPROTO_SCTP && packet < XCT_SCTP_PACKETS)
+		return sctp_packet_names[packet];
+	return NULL;
+}
+
+const char *xct_dir_name(uint8_t dir)
+{
+	return dir < XCT_DIRS ? dir_names[dir] : NULL;
+}
+
+unsigned int xct_cell_index(const struct xct_cell *cell)
+{
+	unsigned int row = cell->state * XCT_DIRS + cell->dir;
+
+	if (cell->proto == IPPROTO_TCP)
+		return row * XCT_TCP_PACKETS + cell->packet;
+	return XCT_TCP_CELLS + row * XCT_SCTP_PACKETS + cell->packet;
+}
+
+struct xct_cell xct_cell_at(unsigned int index)
+{
+	bool is_tcp = index < XCT_TCP_CELLS;
+	unsigned int packets = is_tcp ? XCT_TCP_PACKETS : XCT_SCTP_PACKETS;
+	unsigned int left = is_tcp ? index : index - XCT_TCP_CELLS;
+
+	return (struct xct_cell){
+		.proto = is_tcp ? IPPROTO_TCP : IPPROTO_SCTP,
+		.state = (uint8_t)(left / packets / XCT_DIRS),
+		.dir = (uint8_t)(left / packets % XCT_DIRS),
+		.packet = (uint8_t)(left % packets),
+	};
 }

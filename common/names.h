@@ -37,6 +37,47 @@ enum xct_sctp_state {
 	XCT_SCTP_STATES,
 };
 
+/* What a TCP segment wants, judged by its most significant flag. */
+enum xct_tcp_packet {
+	XCT_TCP_PACKET_NONE, /* none of these flags */
+	XCT_TCP_PACKET_SYN,
+	XCT_TCP_PACKET_SYNACK,
+	XCT_TCP_PACKET_FIN,
+	XCT_TCP_PACKET_ACK,
+	XCT_TCP_PACKET_RST,
+	XCT_TCP_PACKETS,
+};
+
+/* Chunks of SCTP that control an association. */
+enum xct_sctp_packet {
+	XCT_SCTP_PACKET_INIT,
+	XCT_SCTP_PACKET_INIT_ACK,
+	XCT_SCTP_PACKET_COOKIE_ECHO,
+	XCT_SCTP_PACKET_COOKIE_ACK,
+	XCT_SCTP_PACKET_HEARTBEAT,
+	XCT_SCTP_PACKET_HEARTBEAT_ACK,
+	XCT_SCTP_PACKET_SHUTDOWN,
+	XCT_SCTP_PACKET_SHUTDOWN_ACK,
+	XCT_SCTP_PACKET_SHUTDOWN_COMPLETE,
+	XCT_SCTP_PACKET_ABORT,
+	XCT_SCTP_PACKET_ERROR,
+	XCT_SCTP_PACKET_DATA, /* and all others */
+	XCT_SCTP_PACKETS,
+};
+
+/* A cell of a protocol's state table: which packet, of which direction, in
+ * which state. */
+struct xct_cell {
+	uint8_t proto; /* TCP or SCTP; 0: no cell */
+	uint8_t state;
+	uint8_t dir;
+	uint8_t packet;
+};
+
+#define XCT_TCP_CELLS  (XCT_TCP_STATES * XCT_DIRS * XCT_TCP_PACKETS)
+#define XCT_SCTP_CELLS (XCT_SCTP_STATES * XCT_DIRS * XCT_SCTP_PACKETS)
+#define XCT_CELLS      (XCT_TCP_CELLS + XCT_SCTP_CELLS)
+
 /* What a packet is to its connection (ctinfo, or "state" in a rule). */
 enum xct_class {
 	XCT_CLASS_NEW,
@@ -57,13 +98,21 @@ enum xct_class {
 	X(IP_FRAGMENT, "ip-fragment", "fragment that nobody reassembled")      \
 	X(EXT_HEADER, "ext-header", "IPv6 extension header malformed")         \
 	X(L4_SHORT, "l4-short", "transport header cut short or malformed")     \
-	X(L4_CHECKSUM, "l4-checksum", "transport checksum wrong")              \
+	X(CSUM_TCP, "checksum-tcp", "TCP checksum wrong")                      \
+	X(CSUM_UDP, "checksum-udp", "UDP checksum wrong")                      \
+	X(CSUM_UDPLITE, "checksum-udplite", "UDP-Lite checksum wrong")         \
+	X(CSUM_SCTP, "checksum-sctp", "SCTP checksum (CRC32c) wrong")          \
+	X(CSUM_ICMP, "checksum-icmp", "ICMP checksum wrong")                   \
+	X(CSUM_ICMPV6, "checksum-icmpv6", "ICMPv6 checksum wrong")             \
 	X(TCP_FLAGS, "tcp-flags", "impossible combination of TCP flags")       \
 	X(TCP_NOT_OPEN, "tcp-not-open", "TCP segment that opens no flow")      \
 	X(TCP_STATE, "tcp-state", "TCP segment impossible in this state")      \
-	X(TCP_WINDOW_SEQ, "tcp-window-seq", "TCP sequence above the window")   \
-	X(TCP_WINDOW_ACK, "tcp-window-ack", "TCP ACK of data never sent")      \
-	X(TCP_RST, "tcp-rst", "TCP RST with a sequence already acknowledged")  \
+	X(TCP_WINDOW_SEQ, "tcp-window-seq",                                    \
+	  "TCP data above the window that its receiver has offered")           \
+	X(TCP_WINDOW_ACK, "tcp-window-ack",                                    \
+	  "TCP ACK of data that the other end has not sent yet")               \
+	X(TCP_RST, "tcp-rst",                                                  \
+	  "TCP RST below what was acknowledged: late, or forged")              \
 	X(SCTP_CHUNKS, "sctp-chunks", "SCTP chunks malformed or ill-assorted") \
 	X(SCTP_NOT_OPEN, "sctp-not-open", "SCTP packet that opens no flow")    \
 	X(SCTP_STATE, "sctp-state", "SCTP chunk impossible in this state")     \
@@ -98,6 +147,15 @@ const char *xct_proto_name(uint8_t proto);
 const char *xct_class_name(enum xct_class cls);
 const char *xct_reason_name(enum xct_reason reason);
 const char *xct_reason_text(enum xct_reason reason);
+
+/* The word for what a packet wants, as in struct xct_cell. NULL: there is none.
+ */
+const char *xct_packet_name(uint8_t proto, uint8_t packet);
+const char *xct_dir_name(uint8_t dir);
+
+/* Cells numbered from 0 to XCT_CELLS - 1, and back. */
+unsigned int xct_cell_index(const struct xct_cell *cell);
+struct xct_cell xct_cell_at(unsigned int index);
 
 /* The word for a state of a flow of @proto. NULL if its flows have none. */
 const char *xct_state_name(uint8_t proto, uint8_t state);

@@ -76,8 +76,23 @@ static void print_reasons(json_t *reasons)
 		return;
 	puts("reasons");
 	json_object_foreach(reasons, key, value)
-		printf("  %-14s %15" JSON_INTEGER_FORMAT "  %s\n", key,
+		printf("  %-16s %15" JSON_INTEGER_FORMAT "  %s\n", key,
 		       json_integer_value(value), reason_text(key));
+}
+
+static void print_cells(json_t *cells)
+{
+	json_t *cell;
+	size_t i;
+
+	if (!json_array_size(cells))
+		return;
+	puts("packets that are impossible in a state");
+	json_array_foreach(cells, i, cell) printf(
+		"  %-16s %15" PRIu64 "  %s in %s, %s direction\n",
+		xct_json_text(cell, "proto"), xct_json_number(cell, "packets"),
+		xct_json_text(cell, "packet"), xct_json_text(cell, "state"),
+		xct_json_text(cell, "direction"));
 }
 
 /* A table of objects that have the same keys. */
@@ -111,6 +126,7 @@ enum xct_exit xct_ctl_stats(const struct xct_ctl *ctl)
 	puts("packets by class");
 	print_numbers("  ", json_object_get(json, "class"));
 	print_reasons(json_object_get(json, "reasons"));
+	print_cells(json_object_get(json, "cells"));
 	print_queues(json_object_get(json, "queues"));
 	puts("IPv4 fragments, put together by the kernel");
 	print_numbers("  ", json_object_get(json, "reassembly"));

@@ -5,13 +5,14 @@
  */
 #include "daemon/events.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/log.h"
 
-#define ROOM 256
+/* Each type has its own room: a flood of one hides no other. */
+#define ROOM_EACH 128
 
 /* An event and copies of what it points to. */
 struct entry {
@@ -25,9 +26,10 @@ struct entry {
 };
 
 struct buffer {
-	struct entry entries[ROOM];
+	struct entry entries[ROOM_EACH * XCT_EVENT_TYPES];
 	unsigned int n;
-	uint64_t left_out;
+	unsigned int n_of[XCT_EVENT_TYPES];
+	uint64_t left_out[XCT_EVENT_TYPES];
 };
 
 struct xct_events {
@@ -57,10 +59,11 @@ void xct_events_put(struct xct_events *events, const struct xct_event *event)
 	struct buffer *b = events->filling;
 	struct entry *e;
 
-	if (b->n == ROOM) {
-		b->left_out++;
+	if (b->n_of[event->type] == ROOM_EACH) {
+		b->left_out[event->type]++;
 		return;
 	}
+	b->n_of[event->type]++;
 	e = &b->entries[b->n++];
 	e->event = *event;
 	if (event->rule) {
@@ -104,9 +107,8 @@ void xct_events_log(struct xct_events *events, pthread_mutex_t *lock,
 	for (unsigned int i = 0; i < b->n; i++)
 		xct_log_event(&b->entries[i].event, b->entries[i].in_name,
 			      b->entries[i].out_name, now);
-	if (b->left_out > 0)
-		xct_log(LOG_WARNING, "%" PRIu64 " events came too fast to log",
-			b->left_out);
+	xct_log_left_out(b->left_out, now);
 	b->n = 0;
-	b->left_out = 0;
+	memset(b->n_of, 0, sizeof(b->n_of));
+	memset(b->left_out, 0, sizeof(b->left_out));
 }

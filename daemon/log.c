@@ -22,20 +22,32 @@
 
 #include "common/cursor.h"
 
-/* Events that are logged at once, and then for each second. */
-#define EVENTS_BURST 200
-#define EVENTS_RATE  50
+/* Events of a type that are logged at once, and then for each second. */
+#define EVENTS_BURST  200
+#define EVENTS_RATE   50
+#define LEFT_OUT_EACH 10000 /* milliseconds from one report to the next */
 
 static struct {
 	int max_priority;
 	bool is_journal; /* stderr is the journal: talk to it natively */
 } output = { .max_priority = LOG_INFO };
 
-static struct {
+/* Each type has its own: a flood of one hides no other. */
+static struct limit {
 	xct_msec refilled_at;
+	xct_msec said_at; /* when what was left out was last said */
 	uint32_t tokens;
 	uint64_t left_out;
-} limit = { .tokens = EVENTS_BURST };
+	const char *what;
+} limits[XCT_EVENT_TYPES] = {
+	[XCT_EVENT_LOG] = { .tokens = EVENTS_BURST,
+			    .what = "connections that rules log" },
+	[XCT_EVENT_INVALID] = { .tokens = EVENTS_BURST,
+				.what = "invalid packets" },
+	[XCT_EVENT_TABLE_FULL] = { .tokens = EVENTS_BURST,
+				   .what = "connections that found the table "
+					   "full" },
+};
 
 /* For the journal's catalog and for alerts: see xctd(8). */
 static const char *const event_ids[] = {
@@ -131,28 +143,40 @@ void xct_log_lines(int priority, const char *text)
 	}
 }
 
-/* May one more event be logged? Says how many were left out before it. */
-static bool is_within_limit(xct_msec now)
+/* May one more event be logged? If not, it is counted. */
+static bool is_within(struct limit *limit, xct_msec now)
 {
-	uint64_t earned = (now - limit.refilled_at) * EVENTS_RATE / 1000;
+	uint64_t earned = (now - limit->refilled_at) * EVENTS_RATE / 1000;
 
 	if (earned > 0) {
-		limit.refilled_at = now;
-		limit.tokens = earned > EVENTS_BURST - limit.tokens
-				       ? EVENTS_BURST
-				       : limit.tokens + (uint32_t)earned;
+		limit->refilled_at = now;
+		limit->tokens = earned > EVENTS_BURST - limit->tokens
+					? EVENTS_BURST
+					: limit->tokens + (uint32_t)earned;
 	}
-	if (limit.tokens == 0) {
-		limit.left_out++;
+	if (limit->tokens == 0) {
+		limit->left_out++;
 		return false;
 	}
-	limit.tokens--;
-	if (limit.left_out > 0) {
-		xct_log(LOG_WARNING, "%" PRIu64 " events were not logged",
-			limit.left_out);
-		limit.left_out = 0;
-	}
+	limit->tokens--;
 	return true;
+}
+
+void xct_log_left_out(const uint64_t more[static XCT_EVENT_TYPES], xct_msec now)
+{
+	for (int i = 0; i < XCT_EVENT_TYPES; i++) {
+		struct limit *limit = &limits[i];
+
+		limit->left_out += more[i];
+		if (limit->left_out == 0 ||
+		    (limit->said_at && now - limit->said_at < LEFT_OUT_EACH))
+			continue;
+		xct_log(LOG_WARNING,
+			"%" PRIu64 " %s were not logged: there were too many",
+			limit->left_out, limit->what);
+		limit->left_out = 0;
+		limit->said_at = now;
+	}
 }
 
 /* "SRC=... DST=... PROTO=tcp SPT=... DPT=...", as netfilter logs write it. */
@@ -180,18 +204,40 @@ static void format_tuple(const struct xct_tuple *t, char *buf, size_t size)
 			 xct_ntoh16(t->sport), xct_ntoh16(t->dport));
 }
 
+/* ": SYN-ACK in SYN_SENT, original direction, by 12 bytes" */
+static void format_details(const struct xct_event *event, char *buf,
+			   size_t size)
+{
+	const struct xct_cell *cell = &event->cell;
+	const char *packet = xct_packet_name(cell->proto, cell->packet);
+	int len;
+
+	buf[0] = '\0';
+	if (!packet)
+		return;
+	len = snprintf(buf, size, ": %s in %s, %s direction", packet,
+		       xct_state_name(cell->proto, cell->state),
+		       xct_dir_name(cell->dir));
+	if (event->excess)
+		snprintf(buf + len, size - (size_t)len, ", by %u bytes",
+			 event->excess);
+}
+
 static void format_cause(const struct xct_event *event, char *buf, size_t size)
 {
 	const char *text = xct_reason_text(event->reason);
+	char details[96];
 
 	switch (event->type) {
 	case XCT_EVENT_LOG:
 		snprintf(buf, size, "rule %s", event->rule->name);
 		break;
 	case XCT_EVENT_INVALID:
-		snprintf(buf, size, "invalid: %s", text ? text : "");
+		format_details(event, details, sizeof(details));
+		snprintf(buf, size, "invalid: %s%s", text ? text : "", details);
 		break;
 	case XCT_EVENT_TABLE_FULL:
+	case XCT_EVENT_TYPES:
 		snprintf(buf, size, "flow table full, connection refused");
 		break;
 	}
@@ -203,9 +249,10 @@ void xct_log_event(const struct xct_event *event, const char *in_name,
 	const char *reason = xct_reason_name(event->reason);
 	int priority =
 		event->type == XCT_EVENT_TABLE_FULL ? LOG_WARNING : LOG_INFO;
-	char cause[128], tuple[192] = "", message[512];
+	char cause[224], tuple[192] = "", message[512];
 
-	if (priority > output.max_priority || !is_within_limit(now))
+	if (priority > output.max_priority ||
+	    !is_within(&limits[event->type], now))
 		return;
 	format_cause(event, cause, sizeof(cause));
 	if (event->tuple->family != 0) /* else there was no IP header */

@@ -19,8 +19,13 @@ void xct_log(int priority, const char *format, ...)
 /* Log each line of @text on its own. */
 void xct_log_lines(int priority, const char *text);
 
-/* What the engine reported; rate limited, says how many were left out. */
+/* What the engine reported; each type has a limit of its own. */
 void xct_log_event(const struct xct_event *event, const char *in_name,
 		   const char *out_name, xct_msec now);
+
+/* Say how many of each type were left out by the limit, and @more before they
+ * came here; at most every ten seconds. To be called every now and then. */
+void xct_log_left_out(const uint64_t more[static XCT_EVENT_TYPES],
+		      xct_msec now);
 
 #endif

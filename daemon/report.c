@@ -75,6 +75,30 @@ static json_t *reassembly_stats(void)
 	return object;
 }
 
+/* The cells of the state tables that made packets INVALID. */
+static json_t *cell_stats(const struct xct_engine_stats *stats)
+{
+	json_t *cells = json_array();
+
+	for (unsigned int i = 0; i < XCT_CELLS; i++) {
+		struct xct_cell cell = xct_cell_at(i);
+		json_t *object;
+
+		if (!stats->cell_packets[i])
+			continue;
+		object = json_object();
+		set(object, "proto", json_string(xct_proto_name(cell.proto)));
+		set(object, "packet",
+		    json_string(xct_packet_name(cell.proto, cell.packet)));
+		set(object, "state",
+		    json_string(xct_state_name(cell.proto, cell.state)));
+		set(object, "direction", json_string(xct_dir_name(cell.dir)));
+		set(object, "packets", number(stats->cell_packets[i]));
+		append(cells, object);
+	}
+	return cells;
+}
+
 char *xct_report_stats(struct xct_daemon *d)
 {
 	json_t *root = json_object(), *classes = json_object();
@@ -99,6 +123,7 @@ char *xct_report_stats(struct xct_daemon *d)
 			set(reasons, xct_reason_name((enum xct_reason)i),
 			    number(stats.reason_packets[i]));
 	set(root, "reasons", reasons);
+	set(root, "cells", cell_stats(&stats));
 	for (unsigned int i = 0; i < d->n_workers; i++)
 		append(queues, queue_stats(d->workers[i]));
 	set(root, "queues", queues);

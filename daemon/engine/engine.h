@@ -35,11 +35,14 @@ struct xct_event {
 		XCT_EVENT_LOG,	   /* a rule with log matched */
 		XCT_EVENT_INVALID, /* log_invalid is on */
 		XCT_EVENT_TABLE_FULL,
+		XCT_EVENT_TYPES,
 	} type;
 	const struct xct_rule *rule;
 	const struct xct_meta *meta;
 	const struct xct_tuple *tuple;
 	enum xct_reason reason;
+	struct xct_cell cell; /* INVALID: if the protocol has states */
+	uint32_t excess;      /* .. bytes beyond a limit of the window */
 	uint32_t bytes;
 };
 
@@ -88,8 +91,9 @@ struct xct_engine_stats {
 #undef X
 	uint64_t class_packets[XCT_CLASSES];
 	uint64_t reason_packets[XCT_REASON_COUNT]; /* INVALID or dropped */
-	uint32_t flows;				   /* now */
-	uint32_t max_flows;			   /* capacity */
+	uint64_t cell_packets[XCT_CELLS]; /* INVALID by a state table */
+	uint32_t flows;			  /* now */
+	uint32_t max_flows;		  /* capacity */
 };
 
 struct xct_engine; /* opaque */

@@ -61,7 +61,10 @@ struct xct_l4_ctx {
 	const struct xct_pkt *pkt;
 	xct_msec now;
 	enum xct_dir dir;
-	enum xct_reason reason; /* out: set with XCT_L4_INVALID */
+	/* out, with XCT_L4_INVALID */
+	enum xct_reason reason;
+	struct xct_cell cell; /* if the protocol has states */
+	uint32_t excess;      /* bytes beyond a limit of the window; or 0 */
 };
 
 struct xct_l4_ops {
@@ -106,6 +109,7 @@ struct xct_l4_ops {
 	bool (*can_evict)(const struct xct_flow *flow);
 
 	enum xct_csum csum;
+	enum xct_reason csum_reason; /* if it is wrong */
 	uint8_t csum_off; /* where it is, from the start of the header */
 	bool has_ports;	  /* source and destination ports are translated */
 };

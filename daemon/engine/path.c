@@ -74,6 +74,8 @@ static void init_ctx(const struct xct_visit *v, enum xct_dir dir,
 	ctx->now = v->now;
 	ctx->dir = dir;
 	ctx->reason = XCT_REASON_NONE;
+	ctx->cell = (struct xct_cell){ .proto = 0 };
+	ctx->excess = 0;
 }
 
 /* An error from elsewhere belongs to a flow if it goes to where the flow's
@@ -119,7 +121,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 		/* Translating it makes its checksum anew, which would hide
 		 * that it is damaged. */
 		if (!v->eng->cfg.l4.checksum && xct_visit_is_damaged(v)) {
-			xct_visit_drop(v, XCT_REASON_L4_CHECKSUM);
+			xct_visit_drop(v, v->l4->csum_reason);
 			return false;
 		}
 		return true;
@@ -133,7 +135,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 	switch (v->l4->update(&ctx, flow)) {
 	case XCT_L4_INVALID:
 		xct_wheel_update(&v->eng->wheel, flow);
-		xct_policy_invalid(v, ctx.reason);
+		xct_policy_invalid_flow(v, &ctx);
 		return false;
 	case XCT_L4_REOPEN:
 		xct_flow_delete(v->eng, flow);
@@ -178,7 +180,7 @@ static bool open_flow(struct xct_visit *v, struct xct_flow *draft)
 	init_ctx(v, XCT_DIR_ORIG, &ctx);
 	if (v->l4->open(&ctx, draft) != XCT_L4_OK ||
 	    v->l4->update(&ctx, draft) == XCT_L4_INVALID) {
-		xct_policy_invalid(v, ctx.reason);
+		xct_policy_invalid_flow(v, &ctx);
 		return false;
 	}
 	xct_visit_set_class(v, XCT_CLASS_NEW);

@@ -193,16 +193,34 @@ void xct_policy_judge_invalid(struct xct_visit *v)
 	}
 }
 
-void xct_policy_invalid(struct xct_visit *v, enum xct_reason reason)
+static void invalid(struct xct_visit *v, const struct xct_event *event)
 {
 	xct_visit_set_class(v, XCT_CLASS_INVALID);
-	v->eng->stats.reason_packets[reason]++;
+	v->eng->stats.reason_packets[event->reason]++;
 	if (v->eng->rs && v->eng->rs->log_invalid)
-		xct_visit_report(v,
-				 &(struct xct_event){ .type = XCT_EVENT_INVALID,
-						      .reason = reason });
+		xct_visit_report(v, event);
 	xct_policy_judge_invalid(v);
-	v->res->reason = reason;
+	v->res->reason = event->reason;
+}
+
+void xct_policy_invalid(struct xct_visit *v, enum xct_reason reason)
+{
+	invalid(v, &(struct xct_event){ .type = XCT_EVENT_INVALID,
+					.reason = reason });
+}
+
+void xct_policy_invalid_flow(struct xct_visit *v, const struct xct_l4_ctx *ctx)
+{
+	/* Other reasons are none of the state table's. */
+	if (ctx->reason == XCT_REASON_TCP_STATE ||
+	    ctx->reason == XCT_REASON_TCP_NOT_OPEN ||
+	    ctx->reason == XCT_REASON_SCTP_STATE ||
+	    ctx->reason == XCT_REASON_SCTP_NOT_OPEN)
+		v->eng->stats.cell_packets[xct_cell_index(&ctx->cell)]++;
+	invalid(v, &(struct xct_event){ .type = XCT_EVENT_INVALID,
+					.reason = ctx->reason,
+					.cell = ctx->cell,
+					.excess = ctx->excess });
 }
 
 /* An error passes unless a rule speaks about RELATED. */

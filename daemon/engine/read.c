@@ -56,7 +56,7 @@ static enum xct_reason read_tuple(const struct xct_engine *eng,
 	}
 	if (atomic_load_explicit(&eng->verifies, memory_order_relaxed) &&
 	    xct_visit_is_damaged(v))
-		return XCT_REASON_L4_CHECKSUM;
+		return v->l4->csum_reason;
 	if (!v->l4->key(&v->pkt, &v->tuple))
 		return XCT_REASON_L4_SHORT;
 	if (!xct_pkt_is_icmp(&v->pkt))

@@ -10,6 +10,7 @@ from scapy.layers.inet6 import (ICMPv6DestUnreach, ICMPv6EchoReply,
                                 ICMPv6EchoRequest, IPv6,
                                 IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
                                 IPv6ExtHdrHopByHop, IPv6ExtHdrRouting)
+from scapy.layers.sctp import SCTP, SCTPChunkAbort, SCTPChunkInit
 
 from lab import (CLIENT, LAN_GW, SERVER, SERVER6, connect, ping,
                  wait_for)
@@ -47,17 +48,43 @@ def in_ipv6(next_header, payload):
                       plen=len(payload))) + payload
 
 
+def udplite(coverage, checksum):
+    return IP(src=V4.src, dst=V4.dst, proto=136) / \
+        struct.pack("!HHHH", 1, 2, coverage, checksum) / b"payload"
+
+
+SCTP_INIT = bytes(V4 / SCTP(sport=1, dport=2) / SCTPChunkInit())
 SYN = TCP(sport=1000, dport=80, flags="S")
 UNKNOWN = IP(src=SERVER, dst="10.0.0.99") / UDP(sport=1, dport=2)
 
 CASES = {
     # name: (packet, reason)
-    "TCP checksum wrong": (V4 / TCP(flags="S", chksum=1), "l4-checksum"),
-    "UDP checksum wrong": (V4 / UDP(chksum=1) / b"x", "l4-checksum"),
-    "ICMP checksum wrong": (V4 / ICMP(chksum=1), "l4-checksum"),
+    "TCP checksum wrong": (V4 / TCP(flags="S", chksum=1),
+                           "checksum-tcp"),
+    "UDP checksum wrong": (V4 / UDP(chksum=1) / b"x", "checksum-udp"),
+    "ICMP checksum wrong": (V4 / ICMP(chksum=1), "checksum-icmp"),
     "TCP over IPv6 checksum wrong": (V6 / TCP(flags="S", chksum=1),
-                                     "l4-checksum"),
-    "UDP over IPv6 checksum wrong": (V6 / UDP(chksum=1) / b"x", "l4-checksum"),
+                                     "checksum-tcp"),
+    "UDP over IPv6 checksum wrong": (V6 / UDP(chksum=1) / b"x",
+                                     "checksum-udp"),
+    "ICMPv6 checksum wrong": (V6 / ICMPv6EchoRequest(cksum=1),
+                              "checksum-icmpv6"),
+    "UDP-Lite checksum wrong": (udplite(8, 1), "checksum-udplite"),
+    "UDP-Lite without checksum": (udplite(8, 0), "checksum-udplite"),
+    "UDP-Lite covering half its header": (udplite(4, 1), "l4-short"),
+    "SCTP checksum wrong": (SCTP_INIT[:-1] + b"\x77", "checksum-sctp"),
+    "SCTP without chunks": (V4 / SCTP(sport=1, dport=2), "sctp-chunks"),
+    "SCTP INIT and another chunk": (
+        V4 / SCTP(sport=1, dport=2) / SCTPChunkInit() / SCTPChunkAbort(),
+        "sctp-chunks"),
+    "SCTP ABORT first": (V4 / SCTP(sport=1, dport=2) / SCTPChunkAbort(),
+                         "sctp-not-open"),
+    "SCTP INIT with a tag": (
+        V4 / SCTP(sport=1, dport=2, tag=7) / SCTPChunkInit(), "sctp-vtag"),
+    "GRE version 1 with other than PPP": (
+        IP(src=V4.src, dst=V4.dst, proto=47) /
+        (b"\x20\x01\x08\x00" + bytes(8)),
+        "gre-protocol"),
     "TCP SYN+FIN": (V4 / TCP(flags="SF"), "tcp-flags"),
     "TCP SYN+RST": (V4 / TCP(flags="SR"), "tcp-flags"),
     "TCP without flags": (V4 / TCP(flags=""), "tcp-flags"),

@@ -224,6 +224,18 @@ static void names_and_numbers_go_both_ways(void **state)
 	}
 	assert_null(xct_reason_name(XCT_REASON_COUNT));
 	assert_null(xct_reason_text(XCT_REASON_COUNT));
+	for (i = 0; i < XCT_CELLS; i++) {
+		struct xct_cell cell = xct_cell_at(i);
+
+		assert_int_equal(xct_cell_index(&cell), i);
+		assert_non_null(xct_packet_name(cell.proto, cell.packet));
+		assert_non_null(xct_state_name(cell.proto, cell.state));
+		assert_non_null(xct_dir_name(cell.dir));
+	}
+	assert_null(xct_packet_name(IPPROTO_UDP, 0));
+	assert_null(xct_packet_name(IPPROTO_TCP, XCT_TCP_PACKETS));
+	assert_null(xct_packet_name(IPPROTO_SCTP, XCT_SCTP_PACKETS));
+	assert_null(xct_dir_name(XCT_DIRS));
 	assert_string_equal(xct_reason_name(XCT_REASON_TCP_WINDOW_ACK),
 			    "tcp-window-ack");
 }

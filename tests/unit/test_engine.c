@@ -583,7 +583,7 @@ static void sctp_is_translated_with_its_ports_and_checksum(void **state)
 	packet_sctp(&p, "198.51.100.9", 7, "203.0.113.1", 36412, 2, "CE");
 	p.data[p.len - 1] ^= 0x10;
 	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, WAN, LAN, true));
-	assert_int_equal(1, counted(w, XCT_REASON_L4_CHECKSUM));
+	assert_int_equal(1, counted(w, XCT_REASON_CSUM_SCTP));
 	packet_sctp(&p, "198.51.100.9", 7, "203.0.113.1", 36412, 2, "DATA CE");
 	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, WAN, LAN, true));
 	assert_int_equal(1, counted(w, XCT_REASON_SCTP_CHUNKS));
@@ -684,7 +684,7 @@ static void udplite_checksum_covers_what_its_header_says(void **state)
 		assert_int_equal(XCT_VERDICT_DROP,
 				 forward(w, &p, WAN, LAN, true));
 	}
-	assert_int_equal(5, counted(w, XCT_REASON_L4_CHECKSUM));
+	assert_int_equal(5, counted(w, XCT_REASON_CSUM_UDPLITE));
 	assert_int_equal(1, flows(w));
 }
 
@@ -1110,7 +1110,7 @@ static void a_wrong_checksum_stays_wrong_or_is_invalid(void **state)
 	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
 	p.data[40] ^= 1;
 	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, LAN, WAN, false));
-	assert_int_equal(1, counted(w, XCT_REASON_L4_CHECKSUM));
+	assert_int_equal(1, counted(w, XCT_REASON_CSUM_UDP));
 	w->cfg.l4.checksum = false;
 	xct_engine_configure(w->eng, &w->cfg);
 	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);

@@ -193,7 +193,7 @@ static void udplite_covers_a_header_at_least_and_has_a_checksum(void **state)
 	uint16_t len;
 
 	(void)state;
-	assert_int_equal(xct_l4_udplite.check(&pkt), XCT_REASON_L4_CHECKSUM);
+	assert_int_equal(xct_l4_udplite.check(&pkt), XCT_REASON_CSUM_UDPLITE);
 	l4[7] = 1;
 	for (len = 0; len < 64; len++) {
 		xct_put_be16(l4 + 4, len);

@@ -247,6 +247,7 @@ const struct xct_l4_ops xct_l4_icmp = {
 	.update = icmp_update,
 	.rewrite = icmp_rewrite,
 	.csum = XCT_CSUM_PLAIN,
+	.csum_reason = XCT_REASON_CSUM_ICMP,
 	.csum_off = CSUM_OFF,
 };
 
@@ -259,5 +260,6 @@ const struct xct_l4_ops xct_l4_icmpv6 = {
 	.update = icmp_update,
 	.rewrite = icmpv6_rewrite,
 	.csum = XCT_CSUM_PSEUDO,
+	.csum_reason = XCT_REASON_CSUM_ICMPV6,
 	.csum_off = CSUM_OFF,
 };

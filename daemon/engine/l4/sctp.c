@@ -22,6 +22,8 @@
  * from what passes, they may be wrong. So a HEARTBEAT with another tag passes,
  * and if the peer answers it the tags are learned anew.
  */
+#include <netinet/in.h>
+
 #include "daemon/engine/l4.h"
 #include "daemon/engine/l4/ports.h"
 
@@ -53,20 +55,22 @@ enum chunk_type {
 
 /* Columns of next_state. */
 enum kind {
-	KIND_INIT,
-	KIND_INIT_ACK,
-	KIND_COOKIE_ECHO,
-	KIND_COOKIE_ACK,
-	KIND_HEARTBEAT,
-	KIND_HEARTBEAT_ACK,
-	KIND_SHUTDOWN,
-	KIND_SHUTDOWN_ACK,
-	KIND_SHUTDOWN_COMPLETE,
-	KIND_ABORT,
-	KIND_ERROR,
+	KIND_INIT = XCT_SCTP_PACKET_INIT,
+	KIND_INIT_ACK = XCT_SCTP_PACKET_INIT_ACK,
+	KIND_COOKIE_ECHO = XCT_SCTP_PACKET_COOKIE_ECHO,
+	KIND_COOKIE_ACK = XCT_SCTP_PACKET_COOKIE_ACK,
+	KIND_HEARTBEAT = XCT_SCTP_PACKET_HEARTBEAT,
+	KIND_HEARTBEAT_ACK = XCT_SCTP_PACKET_HEARTBEAT_ACK,
+	KIND_SHUTDOWN = XCT_SCTP_PACKET_SHUTDOWN,
+	KIND_SHUTDOWN_ACK = XCT_SCTP_PACKET_SHUTDOWN_ACK,
+	KIND_SHUTDOWN_COMPLETE = XCT_SCTP_PACKET_SHUTDOWN_COMPLETE,
+	KIND_ABORT = XCT_SCTP_PACKET_ABORT,
+	KIND_ERROR = XCT_SCTP_PACKET_ERROR,
 	KINDS,
-	KIND_NONE = KINDS, /* data and the like */
+	KIND_NONE = XCT_SCTP_PACKET_DATA, /* data and the like */
 };
+
+_Static_assert((int)KINDS == (int)KIND_NONE, "what is no column comes last");
 
 /* In track->flags. */
 enum {
@@ -264,6 +268,24 @@ static enum xct_l4_verdict invalid(struct xct_l4_ctx *ctx,
 	return XCT_L4_INVALID;
 }
 
+/* Note which chunk it is about, should it be INVALID. */
+static void set_cell(struct xct_l4_ctx *ctx, uint8_t state, enum kind kind)
+{
+	ctx->cell = (struct xct_cell){
+		.proto = IPPROTO_SCTP,
+		.state = state,
+		.dir = (uint8_t)ctx->dir,
+		.packet = (uint8_t)kind,
+	};
+}
+
+/* Does the chunk end an association, or the beginning of one (8.4)? */
+static bool is_end(enum kind kind)
+{
+	return kind == KIND_ABORT || kind == KIND_COOKIE_ACK ||
+	       kind == KIND_SHUTDOWN_COMPLETE;
+}
+
 /* What the first packet's chunks tell of the tags. */
 static enum xct_l4_verdict sctp_open(struct xct_l4_ctx *ctx,
 				     struct xct_flow *flow)
@@ -273,13 +295,15 @@ static enum xct_l4_verdict sctp_open(struct xct_l4_ctx *ctx,
 	uint32_t off = HEADER_LEN;
 	struct chunk chunk;
 
-	/* What ends an association, or is the end of its beginning, is out of
-	 * the blue (8.4). */
-	if (types_in(ctx->pkt) & (TYPE_BIT(ABORT) | TYPE_BIT(COOKIE_ACK) |
-				  TYPE_BIT(SHUTDOWN_COMPLETE)))
-		return invalid(ctx, XCT_REASON_SCTP_NOT_OPEN);
-
+	/* Wherever it is, before any other is believed. */
 	while (next_chunk(ctx->pkt, &off, &chunk)) {
+		set_cell(ctx, XCT_SCTP_NONE, kind_of(&chunk));
+		if (is_end(kind_of(&chunk)))
+			return invalid(ctx, XCT_REASON_SCTP_NOT_OPEN);
+	}
+	off = HEADER_LEN;
+	while (next_chunk(ctx->pkt, &off, &chunk)) {
+		set_cell(ctx, XCT_SCTP_NONE, kind_of(&chunk));
 		switch (kind_of(&chunk)) {
 		case KIND_NONE:
 			return invalid(ctx, XCT_REASON_SCTP_NOT_OPEN);
@@ -500,8 +524,10 @@ static enum xct_l4_verdict sctp_update(struct xct_l4_ctx *ctx,
 		return invalid(ctx, XCT_REASON_SCTP_VTAG);
 
 	while (next_chunk(ctx->pkt, &off, &chunk)) {
-		enum judgement judgement = judge_tag(&s, &chunk);
+		enum judgement judgement;
 
+		set_cell(ctx, track->state, kind_of(&chunk));
+		judgement = judge_tag(&s, &chunk);
 		if (judgement == JUDGE_ADVANCE)
 			judgement = advance(&s, &chunk);
 		if (judgement == JUDGE_INVALID)
@@ -535,6 +561,7 @@ const struct xct_l4_ops xct_l4_sctp = {
 	.rewrite = xct_ports_rewrite,
 	.can_evict = sctp_can_evict,
 	.csum = XCT_CSUM_CRC32C,
+	.csum_reason = XCT_REASON_CSUM_SCTP,
 	.csum_off = CSUM_OFF,
 	.has_ports = true,
 };

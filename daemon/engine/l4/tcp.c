@@ -43,6 +43,8 @@
  *
  * The timer is that of the new state, shortened where data stays unanswered.
  */
+#include <netinet/in.h>
+
 #include "daemon/engine/l4.h"
 #include "daemon/engine/l4/ports.h"
 
@@ -89,15 +91,15 @@ enum xct_tcp_end_flags {
 
 #define END_OPTIONS (END_WSCALE | END_SACK)
 
-/* What a segment wants, judged by its most significant flag. */
+/* Columns of next_state. */
 enum kind {
-	KIND_NONE, /* none of the flags below; also: no segment yet */
-	KIND_SYN,
-	KIND_SYNACK,
-	KIND_FIN,
-	KIND_ACK,
-	KIND_RST,
-	KINDS,
+	KIND_NONE = XCT_TCP_PACKET_NONE, /* also: no segment yet */
+	KIND_SYN = XCT_TCP_PACKET_SYN,
+	KIND_SYNACK = XCT_TCP_PACKET_SYNACK,
+	KIND_FIN = XCT_TCP_PACKET_FIN,
+	KIND_ACK = XCT_TCP_PACKET_ACK,
+	KIND_RST = XCT_TCP_PACKET_RST,
+	KINDS = XCT_TCP_PACKETS,
 };
 
 /* A segment's header, in host byte order. */
@@ -395,14 +397,25 @@ static void adopt_end(const struct scene *s, uint32_t sack)
 	}
 }
 
-/* Outside of the window: @judgement, unless nobody minds. */
-static enum judgement outside(const struct scene *s, enum judgement judgement,
-			      enum xct_reason reason)
+/* Outside of the window, but to be ignored only, unless nobody minds. */
+static enum judgement ignore(const struct scene *s)
 {
 	if (s->ctx->cfg->tcp_liberal || s->sender->flags & END_LIBERAL)
 		return JUDGE_ACCEPT;
+	return JUDGE_IGNORE;
+}
+
+/* Outside by @excess bytes: INVALID for @reason, unless nobody minds. */
+static enum judgement refuse(const struct scene *s, enum xct_reason reason,
+			     uint32_t excess)
+{
+	enum judgement judgement = ignore(s);
+
+	if (judgement == JUDGE_ACCEPT)
+		return judgement;
 	s->ctx->reason = reason;
-	return judgement;
+	s->ctx->excess = excess;
+	return JUDGE_INVALID;
 }
 
 static enum judgement judge_limits(const struct scene *s, uint32_t seq,
@@ -423,19 +436,20 @@ static enum judgement judge_limits(const struct scene *s, uint32_t seq,
 	if (!is_before(seq, sender->maxend + 1)) {
 		if (!receiver->maxwin || !is_data_new || !is_ack_known ||
 		    !is_ack_recent || overshot > receiver->maxwin)
-			return outside(s, JUDGE_INVALID,
-				       XCT_REASON_TCP_WINDOW_SEQ);
+			return refuse(s, XCT_REASON_TCP_WINDOW_SEQ,
+				      end - sender->maxend);
 		/* Nothing wrong but more bytes than the window allows. Some
 		 * stacks do that, and their peers acknowledge it: remember the
 		 * end, or all that follows would break rule III. */
 		sender->end = end;
 		sender->flags |= END_UNACKED;
-		return outside(s, JUDGE_IGNORE, XCT_REASON_NONE);
+		return ignore(s);
 	}
 	if (!is_ack_known)
-		return outside(s, JUDGE_INVALID, XCT_REASON_TCP_WINDOW_ACK);
+		return refuse(s, XCT_REASON_TCP_WINDOW_ACK,
+			      sack - receiver->end);
 	if ((receiver->maxwin && !is_data_new) || !is_ack_recent)
-		return outside(s, JUDGE_IGNORE, XCT_REASON_NONE);
+		return ignore(s);
 	return JUDGE_WINDOW;
 }
 
@@ -668,6 +682,7 @@ static enum judgement judge_rst(struct scene *s)
 		if (is_before(seq, maxack) &&
 		    !s->ctx->cfg->tcp_ignore_invalid_rst) {
 			s->ctx->reason = XCT_REASON_TCP_RST;
+			s->ctx->excess = maxack - seq;
 			return JUDGE_INVALID;
 		}
 		if (!is_established(s->flow) || seq == maxack ||
@@ -801,6 +816,16 @@ static enum xct_reason tcp_check(const struct xct_pkt *pkt)
 	}
 }
 
+static void set_cell(struct xct_l4_ctx *ctx, uint8_t state, enum kind kind)
+{
+	ctx->cell = (struct xct_cell){
+		.proto = IPPROTO_TCP,
+		.state = state,
+		.dir = (uint8_t)ctx->dir,
+		.packet = (uint8_t)kind,
+	};
+}
+
 static enum xct_l4_verdict tcp_open(struct xct_l4_ctx *ctx,
 				    struct xct_flow *flow)
 {
@@ -812,6 +837,7 @@ static enum xct_l4_verdict tcp_open(struct xct_l4_ctx *ctx,
 	if (seg.kind != KIND_SYN &&
 	    !(seg.kind == KIND_ACK && ctx->cfg->tcp_loose)) {
 		ctx->reason = XCT_REASON_TCP_NOT_OPEN;
+		set_cell(ctx, XCT_TCP_NONE, seg.kind);
 		return XCT_L4_INVALID;
 	}
 
@@ -885,6 +911,7 @@ static enum xct_l4_verdict tcp_update(struct xct_l4_ctx *ctx,
 	case JUDGE_REOPEN:
 		return XCT_L4_REOPEN;
 	case JUDGE_INVALID:
+		set_cell(ctx, s.from, s.seg.kind);
 		return XCT_L4_INVALID;
 	case JUDGE_IGNORE:
 		return XCT_L4_IGNORE;
@@ -903,6 +930,7 @@ const struct xct_l4_ops xct_l4_tcp = {
 	.rewrite = xct_ports_rewrite,
 	.can_evict = is_closing,
 	.csum = XCT_CSUM_PSEUDO,
+	.csum_reason = XCT_REASON_CSUM_TCP,
 	.csum_off = CSUM_OFF,
 	.has_ports = true,
 };

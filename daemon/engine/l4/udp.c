@@ -59,6 +59,7 @@ const struct xct_l4_ops xct_l4_udp = {
 	.update = udp_update,
 	.rewrite = xct_ports_rewrite,
 	.csum = XCT_CSUM_UDP,
+	.csum_reason = XCT_REASON_CSUM_UDP,
 	.csum_off = CSUM_OFF,
 	.has_ports = true,
 };
@@ -75,7 +76,7 @@ static enum xct_reason udplite_check(const struct xct_pkt *pkt)
 		return XCT_REASON_L4_SHORT;
 	/* It cannot do without. */
 	if (xct_get_be16(pkt->l4 + CSUM_OFF) == 0)
-		return XCT_REASON_L4_CHECKSUM;
+		return XCT_REASON_CSUM_UDPLITE;
 	return XCT_REASON_NONE;
 }
 
@@ -104,6 +105,7 @@ const struct xct_l4_ops xct_l4_udplite = {
 	.update = udplite_update,
 	.rewrite = xct_ports_rewrite,
 	.csum = XCT_CSUM_UDPLITE,
+	.csum_reason = XCT_REASON_CSUM_UDPLITE,
 	.csum_off = CSUM_OFF,
 	.has_ports = true,
 };
