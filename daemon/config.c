@@ -22,6 +22,7 @@ void xct_settings_default(struct xct_settings *settings)
 		.table_size = 262144,
 		.accounting = true,
 		.queue_length = 4096,
+		.busy_poll_us = 20,
 		.mark_mask = 0x30000000,
 		.hooks = XCT_HOOKS_AUTO,
 	};
@@ -235,6 +236,7 @@ static const struct field queue_fields[] = {
 	{ "first", read_u16, AT(queue_first), 0, UINT16_MAX, NULL, 0 },
 	{ "workers", read_workers, AT(workers), 1, 256, NULL, 0 },
 	{ "length", read_u32, AT(queue_length), 16, 1048576, NULL, 0 },
+	{ "busy-poll", read_u32, AT(busy_poll_us), 0, 1000, NULL, 0 },
 	{ "on-failure", read_on_failure, AT(fail_open), 0, 0, NULL, 0 },
 };
 

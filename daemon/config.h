@@ -21,6 +21,7 @@ struct xct_settings {
 	uint16_t queue_first;
 	uint16_t workers;      /* 0: auto */
 	uint32_t queue_length; /* packets that may wait in each queue */
+	uint32_t busy_poll_us; /* to look for packets before waiting */
 	bool fail_open;	       /* queue: on-failure: accept */
 	uint32_t mark_mask;    /* two adjacent bits */
 	enum xct_hooks_mode hooks;

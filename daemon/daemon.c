@@ -766,12 +766,14 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 				       << __builtin_ctz(settings->mark_mask));
 	if (ret < 0)
 		return failed("open raw sockets", -ret);
-	d->env = (struct xct_worker_env){ .engine = d->engine,
-					  .lock = &d->lock,
-					  .raw = &d->raw,
-					  .mark_mask = settings->mark_mask,
-					  .failed_fd = d->failed.fd,
-					  .has_begun = &d->has_begun };
+	d->env =
+		(struct xct_worker_env){ .engine = d->engine,
+					 .lock = &d->lock,
+					 .raw = &d->raw,
+					 .mark_mask = settings->mark_mask,
+					 .busy_poll_us = settings->busy_poll_us,
+					 .failed_fd = d->failed.fd,
+					 .has_begun = &d->has_begun };
 	/* All or none: no packet is taken before every queue is ours. */
 	while (bound < n) {
 		uint16_t number = (uint16_t)(settings->queue_first + bound);

@@ -447,12 +447,12 @@ void xct_nfq_wake(struct xct_nfq *nfq)
 
 int xct_nfq_receive(struct xct_nfq *nfq,
 		    struct xct_nfq_packet packets[static XCT_NFQ_BATCH],
-		    bool *is_idle)
+		    bool may_wait, bool *is_idle)
 {
 	int n_msgs, n = 0;
 
 	n_msgs = recvmmsg(xct_nfq_fd(nfq), nfq->msgs, XCT_NFQ_BATCH,
-			  MSG_WAITFORONE, NULL);
+			  may_wait ? MSG_WAITFORONE : MSG_DONTWAIT, NULL);
 	*is_idle = n_msgs < 0 && errno == EAGAIN;
 	if (n_msgs < 0) {
 		if (errno == EAGAIN || errno == EINTR)

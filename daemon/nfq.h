@@ -89,12 +89,12 @@ int xct_nfq_set_patience(struct xct_nfq *nfq, unsigned int ms);
 /* Have an xct_nfq_receive() that waits, or the next one, return at once. */
 void xct_nfq_wake(struct xct_nfq *nfq);
 
-/* Receive what is there; wait if there is nothing. The number of packets, or
- * -errno. The packets are valid until the next call. @is_idle: patience is at
- * an end, and nothing came. */
+/* Receive what is there; if there is nothing, and @may_wait, wait. The number
+ * of packets, or -errno. The packets are valid until the next call. @is_idle:
+ * nothing came. */
 int xct_nfq_receive(struct xct_nfq *nfq,
 		    struct xct_nfq_packet packets[static XCT_NFQ_BATCH],
-		    bool *is_idle);
+		    bool may_wait, bool *is_idle);
 
 /* Give the verdicts of a batch, in the order in which it was received. */
 void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,

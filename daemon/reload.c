@@ -208,6 +208,7 @@ static void swap(struct xct_daemon *d, struct xct_config *next,
 		(void)xct_nfq_configure(xct_worker_nfq(d->workers[i]),
 					next->settings.queue_length,
 					next->settings.fail_open);
+	d->env.busy_poll_us = next->settings.busy_poll_us;
 	d->generation++;
 	d->loaded_at = time(NULL);
 	d->loaded_ms = xct_clock_now();

@@ -18,6 +18,7 @@
 #include "daemon/worker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@
 #define HEARTBEAT_MS 500
 #define DRAIN_MS     20	  /* a packet on its way into the queue has arrived */
 #define STOP_MS	     1000 /* where hooks of others go on feeding the queue */
+#define BACKOFF_MAX  127  /* waits without busy polling before one with */
 
 struct xct_worker {
 	const struct xct_worker_env *env;
@@ -38,6 +40,8 @@ struct xct_worker {
 	_Atomic bool is_stopping;
 	_Atomic bool has_successor; /* leave at once */
 	_Atomic xct_msec seen_at;
+	uint32_t backoff; /* waits without busy polling after the next one */
+	uint32_t to_skip; /* and before it */
 	struct xct_pending *pending;
 	uint32_t repeat_until; /* the last id that may be of a repeat */
 	struct xct_nfq_packet packets[XCT_NFQ_BATCH];
@@ -150,6 +154,51 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 					       w->packets[i].meta.in_if);
 }
 
+/*
+ * Look for packets for a while before waiting for them: to be woken takes
+ * longer. Where that is in vain it is done less and less often. Other threads
+ * of this processor, such as the one that would send the next packet, have
+ * their turn in between. As xct_nfq_receive().
+ */
+static int busy_poll(struct xct_worker *w, uint32_t budget_us, bool *is_idle)
+{
+	uint64_t until;
+	int n;
+
+	*is_idle = true;
+	if (w->to_skip > 0) {
+		w->to_skip--;
+		return 0;
+	}
+	until = xct_clock_now_us() + budget_us;
+	do {
+		n = xct_nfq_receive(w->nfq, w->packets, false, is_idle);
+		if (!*is_idle) {
+			w->backoff /= 2;
+			return n;
+		}
+		(void)sched_yield(); /* cannot fail */
+	} while (xct_clock_now_us() < until);
+	if (w->backoff < BACKOFF_MAX)
+		w->backoff = 2 * w->backoff + 1;
+	w->to_skip = w->backoff;
+	return 0;
+}
+
+static int receive(struct xct_worker *w, bool *is_idle)
+{
+	uint32_t budget_us = atomic_load_explicit(&w->env->busy_poll_us,
+						  memory_order_relaxed);
+	int n;
+
+	if (budget_us > 0) {
+		n = busy_poll(w, budget_us, is_idle);
+		if (!*is_idle)
+			return n;
+	}
+	return xct_nfq_receive(w->nfq, w->packets, true, is_idle);
+}
+
 static int run(struct xct_worker *w)
 {
 	xct_msec stop_at = 0, now; /* 0: go on */
@@ -158,7 +207,7 @@ static int run(struct xct_worker *w)
 
 	ret = xct_nfq_set_patience(w->nfq, HEARTBEAT_MS);
 	while (ret == 0) {
-		n = xct_nfq_receive(w->nfq, w->packets, &is_idle);
+		n = receive(w, &is_idle);
 		if (n < 0)
 			return n;
 		now = xct_clock_now();

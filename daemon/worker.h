@@ -21,6 +21,7 @@ struct xct_worker_env {
 	pthread_mutex_t *lock;	       /* the engine's */
 	const struct xct_rawsend *raw; /* for what the engine answers with */
 	uint32_t mark_mask;	       /* two adjacent bits */
+	_Atomic uint32_t busy_poll_us; /* before waiting for packets */
 	int failed_fd;	 /* eventfd: written to when a worker cannot go on */
 	bool *has_begun; /* set when a batch begins; under the lock */
 };

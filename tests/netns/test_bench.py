@@ -5,8 +5,10 @@ No time is tested here: only what is counted is the same on any machine.
 """
 
 import json
+import pathlib
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 
 import lab as lab_module
@@ -48,3 +50,22 @@ def test_a_short_benchmark_says_everything(tmp_path):
         for slice_ in report["slices"]["rtt"][name]:
             assert slice_["visits"] == slice_["forwarded"], name
     xml.etree.ElementTree.parse(tmp_path / "bench.svg")
+
+
+def test_a_worker_without_packets_sleeps(routed):
+    """Also where it looks for packets long before it does."""
+    xctd = routed.start_xctd("settings: {queue: {workers: 1, busy-poll: 1000}}")
+    tasks = pathlib.Path(f"/proc/{xctd.process.pid}/task")
+
+    def is_asleep():
+        return all((task / "stat").read_text().rsplit(")", 1)[1].split()[0] ==
+                   "S" for task in tasks.iterdir())
+
+    def sleeps_on():
+        for _ in range(10):
+            if not is_asleep():
+                return False
+            time.sleep(0.005)
+        return True
+    assert lab_module.ping(routed.client, lab_module.SERVER, count=5)
+    lab_module.wait_for(sleeps_on, "sleep")

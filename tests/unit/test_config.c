@@ -148,6 +148,7 @@ static void assert_settings_equal(const struct xct_settings *a,
 	assert_int_equal(a->queue_first, b->queue_first);
 	assert_int_equal(a->workers, b->workers);
 	assert_int_equal(a->queue_length, b->queue_length);
+	assert_int_equal(a->busy_poll_us, b->busy_poll_us);
 	assert_int_equal(a->fail_open, b->fail_open);
 	assert_int_equal(a->mark_mask, b->mark_mask);
 	assert_int_equal(a->hooks, b->hooks);
@@ -185,6 +186,7 @@ static void defaults_are_those_of_nf_conntrack(void **state)
 	assert_int_equal(s->queue_first, 0);
 	assert_int_equal(s->workers, 0);
 	assert_int_equal(s->queue_length, 4096);
+	assert_int_equal(s->busy_poll_us, 20);
 	assert_false(s->fail_open);
 	assert_int_equal(s->mark_mask, 0x30000000);
 	assert_int_equal(s->hooks, XCT_HOOKS_AUTO);
@@ -226,7 +228,7 @@ static void every_setting_can_be_set(void **state)
 		     "    icmpv6: 1d2h3m4s\n"
 		     "    generic: 1000d\n"
 		     "  queue: {first: 7, workers: 4, length: 100,\n"
-		     "          on-failure: accept}\n"
+		     "          busy-poll: 70, on-failure: accept}\n"
 		     "  mark-mask: 0xC0\n"
 		     "  control: {group: adm}\n");
 	const struct xct_settings *s = &config->settings;
@@ -253,6 +255,7 @@ static void every_setting_can_be_set(void **state)
 	assert_int_equal(s->queue_first, 7);
 	assert_int_equal(s->workers, 4);
 	assert_int_equal(s->queue_length, 100);
+	assert_int_equal(s->busy_poll_us, 70);
 	assert_true(s->fail_open);
 	assert_int_equal(s->mark_mask, 0xc0);
 	assert_int_equal(s->hooks, XCT_HOOKS_MANUAL);
@@ -915,6 +918,7 @@ static void the_manual_tells_the_defaults(void **state)
 		{ "Default 3.", "tcp: {max-retrans: 3}" },
 		{ "Default 0.", "queue: {first: 0}" },
 		{ "Default 4096.", "queue: {length: 4096}" },
+		{ "Default 20.", "queue: {busy-poll: 20}" },
 		{ "Default 0x30000000.", "mark-mask: 0x30000000" },
 	};
 	char *manual = read_text("docs/rules.yaml.5");

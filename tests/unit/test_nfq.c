@@ -54,7 +54,7 @@ static unsigned int take(struct xct_nfq *nfq, bool accept)
 
 	assert_int_equal(xct_nfq_set_patience(nfq, 300), 0);
 	for (;;) {
-		n = xct_nfq_receive(nfq, packets, &is_idle);
+		n = xct_nfq_receive(nfq, packets, true, &is_idle);
 		assert_true(n >= 0);
 		if (is_idle)
 			return total;
@@ -139,12 +139,12 @@ static void who_waits_can_be_woken(void **state)
 	assert_int_equal(xct_nfq_set_patience(nfq, 0), 0);
 	alarm(30);
 	xct_nfq_wake(nfq);
-	assert_int_equal(xct_nfq_receive(nfq, packets, &is_idle), 0);
+	assert_int_equal(xct_nfq_receive(nfq, packets, true, &is_idle), 0);
 	alarm(0);
 	assert_false(is_idle);
 	assert_int_equal(xct_nfq_counters(nfq)->errors, 0);
 	assert_int_equal(xct_nfq_set_patience(nfq, 10), 0);
-	assert_int_equal(xct_nfq_receive(nfq, packets, &is_idle), 0);
+	assert_int_equal(xct_nfq_receive(nfq, packets, true, &is_idle), 0);
 	assert_true(is_idle);
 	xct_nfq_close(nfq);
 }
