@@ -11,7 +11,7 @@
 #ifndef XCT_COMMON_FRAME_H
 #define XCT_COMMON_FRAME_H
 
-#include "common/flow_info.h"
+#include "common/flow_event.h"
 
 #define XCT_FRAME_MAGIC 0x58435402u   /* "XCT", protocol version 2 */
 #define XCT_FRAME_MAX	(256u * 1024) /* payload of a frame from xctd */
@@ -20,7 +20,8 @@
 
 enum xct_frame_type {
 	/* requests; (f) carries a struct xct_flow_filter, (u) a struct
-	 * xct_flow_update, (c) a struct xct_flow_create, the others nothing */
+	 * xct_flow_update, (c) a struct xct_flow_create, (e) a struct
+	 * xct_flow_follow, the others nothing */
 	XCT_REQ_LIST = 1, /* (f) -> FLOWS... */
 	XCT_REQ_COUNT,	  /* -> END.count */
 	XCT_REQ_DELETE,	  /* (f) -> FLOWS..., what was deleted [change] */
@@ -34,13 +35,15 @@ enum xct_frame_type {
 	XCT_REQ_CREATE,	  /* (c) -> END [change] */
 	XCT_REQ_TAKEOVER, /* -> FD... [change] */
 	XCT_REQ_LEAVE,	  /* -> END, then xctd exits [change] */
+	XCT_REQ_EVENTS,	  /* (e) -> EVENTS..., without an end */
 
 	/* answers */
 	XCT_RSP_FLOWS = 64, /* an array of struct xct_flow_info */
 	XCT_RSP_JSON,	    /* one JSON object, UTF-8, no final NUL */
 	XCT_RSP_TEXT,	    /* UTF-8, no final NUL */
-	XCT_RSP_FD,  /* a name, with a descriptor beside it (SCM_RIGHTS) */
-	XCT_RSP_END, /* struct xct_frame_end */
+	XCT_RSP_FD,	/* a name, with a descriptor beside it (SCM_RIGHTS) */
+	XCT_RSP_END,	/* struct xct_frame_end */
+	XCT_RSP_EVENTS, /* an array of struct xct_flow_event; the first: none */
 };
 
 enum xct_end_status {
@@ -60,7 +63,7 @@ struct xct_frame {
 
 struct xct_frame_end {
 	uint32_t status; /* enum xct_end_status */
-	uint32_t error;	 /* errno of an UPDATE or CREATE that failed; else 0 */
+	uint32_t error;	 /* errno of an UPDATE, CREATE, EVENTS; else 0 */
 	uint64_t count;	 /* flows listed, counted, deleted, made or changed */
 };
 

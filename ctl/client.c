@@ -102,6 +102,8 @@ static bool is_data(const struct xct_frame *frame)
 	switch (frame->type) {
 	case XCT_RSP_FLOWS:
 		return frame->len % sizeof(struct xct_flow_info) == 0;
+	case XCT_RSP_EVENTS:
+		return frame->len % sizeof(struct xct_flow_event) == 0;
 	case XCT_RSP_JSON:
 	case XCT_RSP_TEXT:
 		return true;

@@ -51,6 +51,9 @@ enum xct_exit xct_ctl_create(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_add(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_update(const struct xct_ctl *ctl);
 
+/* events.c */
+enum xct_exit xct_ctl_events(const struct xct_ctl *ctl);
+
 /* report.c */
 enum xct_exit xct_ctl_stats(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_cpu_stats(const struct xct_ctl *ctl);

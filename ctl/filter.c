@@ -524,9 +524,9 @@ static bool check_labels(struct xct_query *query, enum xct_query_kind kind)
 /* -EOPNOTSUPP: what conntrack refuses without explaining usage. */
 static int check_whole(struct xct_query *query, enum xct_query_kind kind)
 {
-	const uint8_t whole =
+	const uint16_t whole =
 		XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON | XCT_OUTPUT_XML;
-	uint8_t outputs = query->outputs;
+	uint16_t outputs = query->outputs;
 
 	if (kind == XCT_QUERY_CREATE && !is_reply_whole(query)) {
 		(void)xct_query_fail(query,

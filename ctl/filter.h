@@ -6,7 +6,7 @@
 #ifndef XCT_CTL_FILTER_H
 #define XCT_CTL_FILTER_H
 
-#include "common/flow_info.h"
+#include "common/flow_event.h"
 
 enum xct_option {
 	/* in the order of the letters in filter.c */
@@ -28,6 +28,8 @@ enum xct_option {
 	XCT_OPTION_LABEL,
 	XCT_OPTION_SECMARK,
 	XCT_OPTION_ZERO,
+	XCT_OPTION_EVENT_MASK,
+	XCT_OPTION_BUFFER_SIZE,
 	/* these have no letter */
 	XCT_OPTION_MASK_SRC,
 	XCT_OPTION_MASK_DST,
@@ -70,7 +72,9 @@ enum xct_output {
 	XCT_OUTPUT_XML = 1 << 4,
 	XCT_OUTPUT_SAVE = 1 << 5,	/* what -R loads again */
 	XCT_OUTPUT_KTIMESTAMP = 1 << 6, /* when the flow began */
-	XCT_OUTPUT_OTHER = 1 << 7,	/* adds nothing to a table's lines */
+	XCT_OUTPUT_OTHER = 1 << 7,	/* adds nothing to a line */
+	XCT_OUTPUT_TIMESTAMP = 1 << 8,	/* when an event came */
+	XCT_OUTPUT_SEQ = 1 << 9,	/* the number of an event */
 };
 
 /* What a command makes of its options. */
@@ -84,7 +88,7 @@ enum xct_query_kind {
 /* What a command's options may be. */
 struct xct_query_rules {
 	uint64_t options; /* XCT_OPTION_BIT()s that are legal */
-	uint8_t outputs;  /* enum xct_output that are legal */
+	uint16_t outputs; /* enum xct_output that are legal */
 	enum xct_query_kind kind;
 };
 
@@ -96,7 +100,9 @@ struct xct_query {
 	struct xct_flow_create create;
 	const char *state; /* borrowed from the command line */
 	uint64_t options;  /* XCT_OPTION_BIT()s that were given */
-	uint8_t outputs;   /* enum xct_output */
+	uint16_t outputs;  /* enum xct_output */
+	uint32_t events;   /* 1 << enum xct_flow_event_type; 0: all */
+	uint32_t buffer;   /* -b, which there is nothing to set with */
 	char error[192];   /* why parsing failed, without a newline */
 };
 

@@ -13,9 +13,6 @@
 #include "ctl/out.h"
 #include "ctl/request.h"
 
-#define XML_BEGIN "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<conntrack>\n"
-#define XML_END	  "</conntrack>\n"
-
 /* Prints flows as they arrive. */
 struct flow_printer {
 	uint64_t shown;
@@ -23,7 +20,7 @@ struct flow_printer {
 	bool is_output_needed; /* no point in going on when it is closed */
 	bool is_document;      /* XML: with what is around the flows */
 	bool is_delete;	       /* save: commands that delete them again */
-	uint8_t outputs;       /* enum xct_output */
+	uint16_t outputs;      /* enum xct_output */
 	struct xct_out out;
 };
 
@@ -54,12 +51,13 @@ static void print_flow(struct flow_printer *printer,
 
 	if (printer->outputs & XCT_OUTPUT_SAVE) {
 		p = xct_out_reserve(out, XCT_LINE_MAX);
-		p = xct_save_put(p, info, printer->is_delete ? 'D' : 'A');
+		p = xct_save_put(p, info, printer->is_delete ? 'D' : 'A',
+				 XCT_LINE_ENTRY);
 	} else if (printer->outputs & XCT_OUTPUT_XML) {
 		p = xct_out_reserve(out, XCT_LINE_MAX);
 		if (printer->is_document && !printer->shown)
-			p = xct_put_str(p, XML_BEGIN);
-		p = xct_xml_put(p, info);
+			p = xct_put_str(p, XCT_XML_BEGIN);
+		p = xct_xml_put(p, info, NULL, NULL, XCT_LINE_ENTRY);
 	} else if (printer->outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON)) {
 		p = xct_out_reserve(out, XCT_JSON_FLOW_MAX);
 		if ((printer->outputs & XCT_OUTPUT_JSON) && printer->shown)
@@ -69,7 +67,7 @@ static void print_flow(struct flow_printer *printer,
 			*p++ = '\n';
 	} else {
 		p = xct_out_reserve(out, XCT_LINE_MAX);
-		p = xct_line_put(p, info, printer->outputs);
+		p = xct_line_put(p, info, printer->outputs, XCT_LINE_ENTRY);
 	}
 	xct_out_commit(out, p);
 	printer->shown++;
@@ -105,7 +103,7 @@ static enum xct_exit end_output(struct flow_printer *printer)
 		print_text(printer, printer->shown ? "\n]}\n" : "]}\n");
 	if (printer->outputs & XCT_OUTPUT_XML && printer->is_document &&
 	    printer->shown)
-		print_text(printer, XML_END);
+		print_text(printer, XCT_XML_END);
 	xct_out_flush(&printer->out);
 
 	/* Whoever closed the pipe has seen enough ("| head"). */

@@ -107,7 +107,7 @@ static char *put_l4(char *p, const struct xct_tuple *t)
 }
 
 static char *put_direction(char *p, const struct xct_flow_info *info,
-			   enum xct_dir dir)
+			   enum xct_dir dir, unsigned int parts)
 {
 	const struct xct_tuple *t = &info->tuple[dir];
 	uint16_t zone = xct_flow_info_zone_of(info, dir);
@@ -122,7 +122,7 @@ static char *put_direction(char *p, const struct xct_flow_info *info,
 		p = put_field(
 			p, dir == XCT_DIR_ORIG ? "zone-orig=" : "zone-reply=",
 			zone);
-	if (info->has_counters) {
+	if (parts & XCT_LINE_COUNTERS && info->has_counters) {
 		p = put_field(p, "packets=", info->packets[dir]);
 		p = put_field(p, "bytes=", info->bytes[dir]);
 	}
@@ -135,19 +135,33 @@ uint64_t xct_line_age(const struct xct_flow_info *info)
 }
 
 /* "[start=Mon Nov 23 01:42:56 2026] " */
-static char *put_start(char *p, const struct xct_flow_info *info)
+static char *put_time(char *p, const char *key, uint64_t ms)
 {
-	time_t start = (time_t)(info->start_ms / 1000);
+	time_t at = (time_t)(ms / 1000);
 	struct tm tm;
 	char text[64];
 
-	if (!localtime_r(&start, &tm) ||
-	    !strftime(text, sizeof(text), "[start=%a %b %e %T %Y] ", &tm))
+	if (!localtime_r(&at, &tm) ||
+	    !strftime(text, sizeof(text), "%a %b %e %T %Y] ", &tm))
 		return p;
+	p = xct_put_str(p, key);
 	return xct_put_str(p, text);
 }
 
-char *xct_line_put(char *p, const struct xct_flow_info *info, uint8_t outputs)
+static char *put_age(char *p, const struct xct_flow_info *info,
+		     uint16_t outputs, unsigned int parts)
+{
+	p = put_field(p, "delta-time=", xct_line_age(info));
+	if (!(outputs & XCT_OUTPUT_KTIMESTAMP))
+		return p;
+	p = put_time(p, "[start=", info->start_ms);
+	if (parts & XCT_LINE_STOP)
+		p = put_time(p, "[stop=", info->start_ms + info->age_ms);
+	return p;
+}
+
+char *xct_line_put(char *p, const struct xct_flow_info *info, uint16_t outputs,
+		   unsigned int parts)
 {
 	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 	const char *state = xct_line_state(info);
@@ -157,27 +171,27 @@ char *xct_line_put(char *p, const struct xct_flow_info *info, uint8_t outputs)
 		p = put_name(p, orig->family == AF_INET ? "ipv4" : "ipv6",
 			     orig->family);
 	p = put_name(p, xct_line_proto(orig->proto), orig->proto);
-	p = put_field(p, "", info->timeout_s);
-	if (state) {
+	if (parts & XCT_LINE_TIMEOUT)
+		p = put_field(p, "", info->timeout_s);
+	if (parts & XCT_LINE_STATE && state) {
 		p = xct_put_str(p, state);
 		*p++ = ' ';
 	}
-	p = put_direction(p, info, XCT_DIR_ORIG);
+	p = put_direction(p, info, XCT_DIR_ORIG, parts);
 	if (!(info->status & XCT_STATUS_SEEN_REPLY))
 		p = xct_put_str(p, "[UNREPLIED] ");
-	p = put_direction(p, info, XCT_DIR_REPLY);
+	p = put_direction(p, info, XCT_DIR_REPLY, parts);
 	if (info->status & XCT_STATUS_ASSURED)
 		p = xct_put_str(p, "[ASSURED] ");
-	p = put_field(p, "mark=", info->mark);
+	if (parts & XCT_LINE_MARK)
+		p = put_field(p, "mark=", info->mark);
 	if (zone)
 		p = put_field(p, "zone=", zone);
-	if (info->has_timestamps) {
-		p = put_field(p, "delta-time=", xct_line_age(info));
-		if (outputs & XCT_OUTPUT_KTIMESTAMP)
-			p = put_start(p, info);
-	}
+	if (parts & XCT_LINE_AGE && info->has_timestamps)
+		p = put_age(p, info, outputs, parts);
 	/* The kernel counts references to an entry; here a flow has one. */
-	p = put_field(p, "use=", 1);
+	if (parts & XCT_LINE_USE)
+		p = put_field(p, "use=", 1);
 	if (outputs & XCT_OUTPUT_ID)
 		p = put_field(p, "id=", info->id);
 	p[-1] = '\n';

@@ -39,24 +39,25 @@
 #define OPTIONS_VTAG  (XCT_OPTION_BIT(ORIG_VTAG) | XCT_OPTION_BIT(REPLY_VTAG))
 #define OPTIONS_LABEL (XCT_OPTION_BIT(LABEL_ADD) | XCT_OPTION_BIT(LABEL_DEL))
 #define OPTIONS_TUPLE (XCT_OPTION_BIT(TUPLE_SRC) | XCT_OPTION_BIT(TUPLE_DST))
-#define OPTIONS_LIST                                              \
-	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(TIMEOUT) &         \
-	 ~XCT_OPTION_BIT(ROLE) & ~OPTIONS_VTAG & ~OPTIONS_LABEL & \
-	 ~OPTIONS_TUPLE)
+#define OPTIONS_EVENT (XCT_OPTION_BIT(EVENT_MASK) | XCT_OPTION_BIT(BUFFER_SIZE))
+#define OPTIONS_FLOW  (XCT_OPTION_BITS_ALL & ~OPTIONS_EVENT)
+#define OPTIONS_LIST                                                       \
+	(OPTIONS_FLOW & ~XCT_OPTION_BIT(TIMEOUT) & ~XCT_OPTION_BIT(ROLE) & \
+	 ~OPTIONS_VTAG & ~OPTIONS_LABEL & ~OPTIONS_TUPLE)
 #define OPTIONS_DELETE                                                         \
 	((OPTIONS_LIST | XCT_OPTION_BIT(TIMEOUT)) & ~XCT_OPTION_BIT(SECMARK) & \
 	 ~XCT_OPTION_BIT(ZERO))
-#define OPTIONS_CREATE                                          \
-	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(FAMILY) &        \
-	 ~XCT_OPTION_BIT(ANY_NAT) & ~XCT_OPTION_BIT(OUTPUT) &   \
-	 ~XCT_OPTION_BIT(ID) & ~XCT_OPTION_BIT(MASK_SRC) &      \
-	 ~XCT_OPTION_BIT(MASK_DST) & ~XCT_OPTION_BIT(SECMARK) & \
-	 ~XCT_OPTION_BIT(ZERO) & ~XCT_OPTION_BIT(LABEL) &       \
-	 ~XCT_OPTION_BIT(LABEL_DEL) & ~OPTIONS_TUPLE)
-#define OPTIONS_UPDATE                                    \
-	(XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(SECMARK) & \
-	 ~XCT_OPTION_BIT(ZERO) & ~XCT_OPTION_BIT(ROLE) & ~OPTIONS_TUPLE)
-#define OUTPUTS_FLOW UINT8_MAX
+#define OPTIONS_CREATE                                                       \
+	(OPTIONS_FLOW & ~XCT_OPTION_BIT(FAMILY) & ~XCT_OPTION_BIT(ANY_NAT) & \
+	 ~XCT_OPTION_BIT(OUTPUT) & ~XCT_OPTION_BIT(ID) &                     \
+	 ~XCT_OPTION_BIT(MASK_SRC) & ~XCT_OPTION_BIT(MASK_DST) &             \
+	 ~XCT_OPTION_BIT(SECMARK) & ~XCT_OPTION_BIT(ZERO) &                  \
+	 ~XCT_OPTION_BIT(LABEL) & ~XCT_OPTION_BIT(LABEL_DEL) & ~OPTIONS_TUPLE)
+#define OPTIONS_UPDATE                                                     \
+	(OPTIONS_FLOW & ~XCT_OPTION_BIT(SECMARK) & ~XCT_OPTION_BIT(ZERO) & \
+	 ~XCT_OPTION_BIT(ROLE) & ~OPTIONS_TUPLE)
+#define OUTPUTS_EVENT UINT16_MAX
+#define OUTPUTS_FLOW  (OUTPUTS_EVENT & ~(unsigned int)XCT_OUTPUT_SEQ)
 #define RULES_REPORT                                                          \
 	{                                                                     \
 		.options = XCT_OPTION_BIT(OUTPUT), .outputs = XCT_OUTPUT_JSON \
@@ -90,6 +91,12 @@ static const struct xct_command commands[] = {
 	  xct_ctl_update,
 	  "update [FILTER] [-t SECONDS] [-m MARK] [-u STATUS] [--state STATE]\n"
 	  "                     change flows, and show them" },
+	{ "events", "event", 'E', 0,
+	  { (OPTIONS_LIST & ~XCT_OPTION_BIT(ZERO)) | OPTIONS_EVENT, OUTPUTS_EVENT,
+	    XCT_QUERY_FILTER },
+	  xct_ctl_events,
+	  "events [-e TYPE[,...]] [FILTER]\n"
+	  "                     follow flows as they begin, change and end" },
 	{ "load-entries", "load-file", 'R', 1, { 0 }, load_entries,
 	  "load-entries FILE|- run the lines that list -o save has written" },
 	{ "flush", "flush", 'F', 0, { 0 }, xct_ctl_flush,
@@ -143,6 +150,7 @@ static void print_usage(FILE *stream)
 	      "  -i, --id ID                --mask-src, --mask-dst MASK\n"
 	      "  -l, --label LABEL[,...]    -z, --zero (list: and zero counters)\n"
 	      "Output: -o plain|extended|id|ktimestamp|save|xml|json|ndjson[,...]\n"
+	      "  events: also timestamp|seq; -e ALL|NEW|UPDATES|DESTROY[,...]\n"
 	      "Socket: -s SOCKET before the command, --socket SOCKET anywhere,\n"
 	      "  $XCT_SOCKET, or " XCT_SOCKET_PATH "\n\n"
 	      "Examples:\n"

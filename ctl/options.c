@@ -332,7 +332,7 @@ static bool parse_output(struct xct_query *query,
 {
 	static const struct {
 		const char *name;
-		uint8_t output;
+		uint16_t output;
 	} names[] = {
 		{ "plain", 0 },
 		{ "extended", XCT_OUTPUT_EXTENDED },
@@ -342,11 +342,12 @@ static bool parse_output(struct xct_query *query,
 		{ "xml", XCT_OUTPUT_XML },
 		{ "save", XCT_OUTPUT_SAVE },
 		{ "ktimestamp", XCT_OUTPUT_KTIMESTAMP },
-		{ "timestamp", XCT_OUTPUT_OTHER },
+		{ "timestamp", XCT_OUTPUT_TIMESTAMP },
+		{ "seq", XCT_OUTPUT_SEQ },
 		{ "labels", XCT_OUTPUT_OTHER },
 		{ "userspace", XCT_OUTPUT_OTHER },
 	};
-	uint8_t *outputs = field_at(query, row);
+	uint16_t *outputs = field_at(query, row);
 	const char *word;
 	size_t len, i;
 
@@ -361,14 +362,48 @@ static bool parse_output(struct xct_query *query,
 			return xct_query_fail(
 				query,
 				"Bad parameter `%s': the output is plain, "
-				"extended, id, ktimestamp, save, xml, json "
-				"or ndjson",
+				"extended, id, ktimestamp, timestamp, seq, "
+				"save, xml, json or ndjson",
 				word);
 		*outputs |= names[i].output;
 		if (!word[len])
 			break;
 	}
 	return true;
+}
+
+static bool parse_events(struct xct_query *query,
+			 const struct xct_option_row *row, const char *arg)
+{
+	static const struct {
+		const char *name;
+		uint32_t types;
+	} names[] = {
+		{ "ALL", (1u << XCT_FLOW_EVENTS) - 1 },
+		{ "NEW", 1u << XCT_FLOW_NEW },
+		{ "UPDATES", 1u << XCT_FLOW_UPDATE },
+		{ "DESTROY", 1u << XCT_FLOW_DESTROY },
+	};
+	uint32_t *types = field_at(query, row);
+	const char *word;
+	size_t len, i;
+
+	for (word = arg;; word += len + 1) {
+		len = strcspn(word, ",");
+		for (i = 0; i < XCT_ARRAY_SIZE(names); i++) {
+			if (strlen(names[i].name) == len &&
+			    strncasecmp(word, names[i].name, len) == 0)
+				break;
+		}
+		if (i == XCT_ARRAY_SIZE(names))
+			return xct_query_fail(query,
+					      "Bad parameter `%s': events are "
+					      "ALL, NEW, UPDATES or DESTROY",
+					      word);
+		*types |= names[i].types;
+		if (!word[len])
+			return true;
+	}
 }
 
 /* Split "IP", "IPv4:PORT" or "[IPv6]:PORT" into @addr and *@port ("": none). */
@@ -491,6 +526,10 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 		0, 0, XCT_ANY_PROTO },
 	[XCT_OPTION_ZERO] = { "zero", parse_nothing,
 		0, 0, XCT_ANY_PROTO },
+	[XCT_OPTION_EVENT_MASK] = { "event-mask", parse_events,
+		IN_QUERY(events), 0, XCT_ANY_PROTO },
+	[XCT_OPTION_BUFFER_SIZE] = { "buffer-size", parse_u32,
+		IN_QUERY(buffer), 0, XCT_ANY_PROTO },
 	[XCT_OPTION_MASK_SRC] = { "mask-src", parse_range,
 		IN_QUERY(mask_src), 0, XCT_ANY_PROTO },
 	[XCT_OPTION_MASK_DST] = { "mask-dst", parse_range,
@@ -546,8 +585,9 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 };
 
 /* The letters of the first options, in the order of enum xct_option. */
-static const char letters[] = "sdrqpfumngjowitlcz";
-static const char getopt_letters[] = ":s:d:r:q:p:f:u:m:n::g::j::o:w:i:t:l:c:z";
+static const char letters[] = "sdrqpfumngjowitlczeb";
+static const char getopt_letters[] =
+	":s:d:r:q:p:f:u:m:n::g::j::o:w:i:t:l:c:ze:b:";
 
 static const struct option long_options[] = {
 	{ "src", required_argument, NULL, XCT_OPTION_ORIG_SRC },
@@ -589,6 +629,8 @@ static const struct option long_options[] = {
 	{ "role", required_argument, NULL, XCT_OPTION_ROLE },
 	{ "tuple-src", required_argument, NULL, XCT_OPTION_TUPLE_SRC },
 	{ "tuple-dst", required_argument, NULL, XCT_OPTION_TUPLE_DST },
+	{ "event-mask", required_argument, NULL, XCT_OPTION_EVENT_MASK },
+	{ "buffer-size", required_argument, NULL, XCT_OPTION_BUFFER_SIZE },
 	{ "label-add", required_argument, NULL, XCT_OPTION_LABEL_ADD },
 	{ "label-del", optional_argument, NULL, XCT_OPTION_LABEL_DEL },
 	{ "srckey", required_argument, NULL, XCT_OPTION_SRCKEY },
@@ -605,7 +647,8 @@ static const struct option long_options[] = {
 };
 /* clang-format on */
 
-_Static_assert(XCT_OPTION_ZERO + 2 == sizeof(letters), "a letter an option");
+_Static_assert(XCT_OPTION_BUFFER_SIZE + 2 == sizeof(letters),
+	       "a letter an option");
 _Static_assert(XCT_OPTIONS < ':', "no option is taken for a letter");
 
 /* The argument of an option that may have one: also the next word, if it

@@ -13,6 +13,7 @@ struct receiver {
 	void *ctx;
 	char *text; /* owned, NUL terminated; NULL: none came */
 	size_t len;
+	const struct xct_stop *stop; /* NULL: the answer has an end */
 	int error; /* errno by which a change failed; 0: none */
 	bool is_out_of_memory;
 };
@@ -22,7 +23,7 @@ static bool receive(void *ctx, uint16_t type, const void *payload, uint32_t len)
 	struct receiver *receiver = ctx;
 	char *grown;
 
-	if (type == XCT_RSP_FLOWS)
+	if (type == XCT_RSP_FLOWS || type == XCT_RSP_EVENTS)
 		return !receiver->fn ||
 		       receiver->fn(receiver->ctx, type, payload, len);
 
@@ -66,11 +67,16 @@ static enum xct_exit say_broken(const struct receiver *receiver, int error)
 		xct_ctl_say("out of memory");
 		return XCT_EXIT_FAILED;
 	}
+	if (receiver->stop && *receiver->stop->is_wanted)
+		return XCT_EXIT_OK;
 	switch (error) {
 	case -ECANCELED:
 		return XCT_EXIT_OK;
 	case -ECONNRESET:
-		xct_ctl_say("xctd closed the connection");
+		xct_ctl_say(receiver->stop
+				    ? "xctd has gone, and its events with it: "
+				      "start again when it is back"
+				    : "xctd closed the connection");
 		return XCT_EXIT_UNREACHABLE;
 	case -EPROTO:
 		xct_ctl_say("the answer is not understood: are xctd and xctctl "
@@ -158,6 +164,8 @@ static enum xct_exit connect_and_ask(const char *socket, uint16_t type,
 		say_unreachable(socket, -ret);
 		return XCT_EXIT_UNREACHABLE;
 	}
+	if (receiver->stop)
+		receiver->stop->connected(receiver->ctx, client.fd);
 	exit_code = ask(&client, type, payload, len, receiver, count);
 	xct_client_close(&client);
 	return exit_code;
@@ -187,6 +195,22 @@ enum xct_exit xct_request_change(const char *socket, uint16_t type,
 
 	exit_code =
 		connect_and_ask(socket, type, payload, len, &receiver, count);
+	free(receiver.text);
+	*error = receiver.error;
+	return exit_code;
+}
+
+enum xct_exit xct_request_endless(const char *socket, uint16_t type,
+				  const void *payload, uint32_t len,
+				  xct_client_fn fn, void *ctx,
+				  const struct xct_stop *stop, int *error)
+{
+	struct receiver receiver = { .fn = fn, .ctx = ctx, .stop = stop };
+	enum xct_exit exit_code;
+	uint64_t count;
+
+	exit_code =
+		connect_and_ask(socket, type, payload, len, &receiver, &count);
 	free(receiver.text);
 	*error = receiver.error;
 	return exit_code;

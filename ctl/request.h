@@ -6,6 +6,8 @@
 #ifndef XCT_CTL_REQUEST_H
 #define XCT_CTL_REQUEST_H
 
+#include <signal.h>
+
 #include "ctl/client.h"
 #include "ctl/ctl.h"
 
@@ -21,6 +23,19 @@ enum xct_exit xct_request_change(const char *socket, uint16_t type,
 				 const void *payload, uint32_t len,
 				 xct_client_fn fn, void *ctx, uint64_t *count,
 				 int *error);
+
+/* How an answer without an end is ended. */
+struct xct_stop {
+	void (*connected)(void *ctx, int fd);	/* whose shutdown ends it */
+	const volatile sig_atomic_t *is_wanted; /* it is: that is no error */
+};
+
+/* As xct_request(), of an answer that xctd does not end. *@error as
+ * below. */
+enum xct_exit xct_request_endless(const char *socket, uint16_t type,
+				  const void *payload, uint32_t len,
+				  xct_client_fn fn, void *ctx,
+				  const struct xct_stop *stop, int *error);
 
 /* A request that is answered by a number. */
 enum xct_exit xct_request_count(const char *socket, uint16_t type,

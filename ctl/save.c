@@ -4,6 +4,7 @@
 #include "ctl/line.h"
 
 #include <netinet/in.h>
+#include <time.h>
 
 #include "common/cursor.h"
 #include "common/names.h"
@@ -121,7 +122,8 @@ static char *put_saved_numbers(char *p, const struct xct_flow_info *info)
 	return p;
 }
 
-char *xct_save_put(char *p, const struct xct_flow_info *info, char command)
+char *xct_save_put(char *p, const struct xct_flow_info *info, char command,
+		   unsigned int parts)
 {
 	uint8_t proto = info->tuple[XCT_DIR_ORIG].proto;
 	const char *state = xct_line_state(info);
@@ -129,7 +131,9 @@ char *xct_save_put(char *p, const struct xct_flow_info *info, char command)
 
 	*p++ = '-';
 	*p++ = command;
-	p = put_option(p, " -t", info->timeout_s);
+	*p++ = ' ';
+	if (parts & XCT_LINE_TIMEOUT)
+		p = put_option(p, "-t", info->timeout_s);
 	p = put_saved_status(p, info->status);
 	p = put_saved_zone(p, info);
 	p = put_saved_addrs(p, info);
@@ -137,7 +141,7 @@ char *xct_save_put(char *p, const struct xct_flow_info *info, char command)
 	p = name ? xct_put_str(p, name) : xct_put_uint(p, proto);
 	*p++ = ' ';
 	p = put_saved_numbers(p, info);
-	if (state) {
+	if (parts & XCT_LINE_STATE && state) {
 		p = xct_put_str(p, "--state ");
 		p = xct_put_str(p, state);
 		*p++ = ' ';
@@ -225,7 +229,7 @@ static char *put_layer4(char *p, const struct xct_tuple *t)
 }
 
 static char *put_meta(char *p, const struct xct_flow_info *info,
-		      enum xct_dir dir)
+		      enum xct_dir dir, unsigned int parts)
 {
 	const struct xct_tuple *t = &info->tuple[dir];
 	uint16_t zone = xct_flow_info_zone_of(info, dir);
@@ -240,7 +244,7 @@ static char *put_meta(char *p, const struct xct_flow_info *info,
 	p = put_layer4(p, t);
 	if (zone)
 		p = put_element(p, "zone", zone);
-	if (info->has_counters) {
+	if (parts & XCT_LINE_COUNTERS && info->has_counters) {
 		p = xct_put_str(p, "<counters>");
 		p = put_element(p, "packets", info->packets[dir]);
 		p = put_element(p, "bytes", info->bytes[dir]);
@@ -249,28 +253,62 @@ static char *put_meta(char *p, const struct xct_flow_info *info,
 	return xct_put_str(p, "</meta>");
 }
 
-char *xct_xml_put(char *p, const struct xct_flow_info *info)
+/* <when><hour>3</hour> ... */
+static char *put_when(char *p, uint64_t ms)
+{
+	time_t at = (time_t)(ms / 1000);
+	struct tm tm;
+
+	if (!localtime_r(&at, &tm))
+		return p;
+	p = xct_put_str(p, "<when>");
+	p = put_element(p, "hour", (uint64_t)tm.tm_hour);
+	p = put_element(p, "min", (uint64_t)tm.tm_min);
+	p = put_element(p, "sec", (uint64_t)tm.tm_sec);
+	p = put_element(p, "wday", (uint64_t)tm.tm_wday + 1);
+	p = put_element(p, "day", (uint64_t)tm.tm_mday);
+	p = put_element(p, "month", (uint64_t)tm.tm_mon + 1);
+	p = put_element(p, "year", (uint64_t)tm.tm_year + 1900);
+	return xct_put_str(p, "</when>");
+}
+
+char *xct_xml_put(char *p, const struct xct_flow_info *info, const char *type,
+		  const uint64_t *when_ms, unsigned int parts)
 {
 	const char *state = xct_line_state(info);
 	uint16_t zone = xct_flow_info_zone(info);
 
-	p = xct_put_str(p, "<flow>");
-	p = put_meta(p, info, XCT_DIR_ORIG);
-	p = put_meta(p, info, XCT_DIR_REPLY);
+	p = xct_put_str(p, "<flow");
+	if (type) {
+		p = xct_put_str(p, " type=\"");
+		p = xct_put_str(p, type);
+		*p++ = '"';
+	}
+	*p++ = '>';
+	p = put_meta(p, info, XCT_DIR_ORIG, parts);
+	p = put_meta(p, info, XCT_DIR_REPLY, parts);
 	p = xct_put_str(p, "<meta direction=\"independent\">");
-	if (state)
+	if (parts & XCT_LINE_STATE && state)
 		p = put_text(p, "state", state);
-	p = put_element(p, "timeout", info->timeout_s);
-	p = put_element(p, "mark", info->mark);
+	if (parts & XCT_LINE_TIMEOUT)
+		p = put_element(p, "timeout", info->timeout_s);
+	if (parts & XCT_LINE_MARK)
+		p = put_element(p, "mark", info->mark);
 	if (zone)
 		p = put_element(p, "zone", zone);
-	p = put_element(p, "use", 1);
+	if (parts & XCT_LINE_USE)
+		p = put_element(p, "use", 1);
 	p = put_element(p, "id", info->id);
 	if (info->status & XCT_STATUS_ASSURED)
 		p = xct_put_str(p, "<assured/>");
 	if (!(info->status & XCT_STATUS_SEEN_REPLY))
 		p = xct_put_str(p, "<unreplied/>");
-	if (info->has_timestamps)
-		p = put_element(p, "deltatime", xct_line_age(info));
-	return xct_put_str(p, "</meta></flow>\n");
+	if (parts & XCT_LINE_AGE && info->has_timestamps)
+		p = put_element(p, "deltatime",
+				parts & XCT_LINE_STOP ? info->age_ms / 1000
+						      : xct_line_age(info));
+	p = xct_put_str(p, "</meta>");
+	if (when_ms)
+		p = put_when(p, *when_ms);
+	return xct_put_str(p, "</flow>\n");
 }

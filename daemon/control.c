@@ -13,9 +13,14 @@
  * reading only when it has neither: it may send requests ahead, and they wait
  * in its input buffer and then in the kernel's.
  *
+ * A client that follows events goes on with that until it leaves. It has nothing
+ * to ask meanwhile, so it is polled for reading, which tells its end, and for
+ * writing when the feed has something for it.
+ *
  * All memory is the client's struct and the text of a JSON or TEXT answer,
  * which is sent from where it is. Half-read or never-read answers are bounded
- * in time: a client that reads nothing for CLIENT_TIMEOUT is dropped. That is
+ * in time: a client that reads nothing for CLIENT_TIMEOUT is dropped (one that
+ * follows events only if its place is needed: the feed forgets for it). That is
  * looked at whenever some client does something, since then time passes too;
  * without any there is nobody whose place it could take. Another client than
  * the one whose event is handled may not be freed (the main loop may hold its
@@ -26,15 +31,11 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <grp.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,20 +46,21 @@
 #define CLIENT_TIMEOUT (60 * 1000) /* ms */
 #define WALK_RECORDS   1024	   /* looked at under one hold of the lock */
 #define WALK_CALLS     16	   /* in one step */
-#define BACKLOG	       16
 
 /* The end of an answer always fits behind a full frame. */
 #define FRAME_SIZE sizeof(struct xct_frame)
 #define END_SIZE   (FRAME_SIZE + sizeof(struct xct_frame_end))
 #define OUT_SIZE   (FRAME_SIZE + XCT_FRAME_MAX + END_SIZE)
+#define EVENTS_MAX (XCT_FRAME_MAX / sizeof(struct xct_flow_event))
 
-enum work { WORK_NONE, WORK_WALK, WORK_TEXT };
+enum work { WORK_NONE, WORK_WALK, WORK_TEXT, WORK_FOLLOW };
 
 struct client {
 	struct xct_poll poll; /* first: what epoll's data.ptr points to */
 	struct xct_control *ctl;
 	struct client *next;
 	uid_t uid;
+	pid_t pid;
 	bool is_eof;	/* it will send no more */
 	xct_msec alive; /* when it last could be read or written */
 
@@ -71,6 +73,9 @@ struct client {
 	uint32_t cursor;
 	struct xct_flow_update update; /* LIST, DELETE: only its filter */
 	xct_msec wall_ms;	       /* of this step, since 1970 */
+
+	/* .. if it follows events */
+	struct xct_feed_reader reader;
 
 	/* .. if its answer is a text, from malloc */
 	char *text;
@@ -89,6 +94,7 @@ struct xct_control {
 	struct xct_control_ops ops;
 	struct client *clients;
 	unsigned int n_clients;
+	struct xct_flow_event events[EVENTS_MAX]; /* on their way */
 };
 
 static xct_msec clock_ms(clockid_t id)
@@ -320,6 +326,57 @@ static bool send_fd(void *arg, const char *name, int fd)
 	return false;
 }
 
+/* ----------------------------------------------------- requests: the events */
+
+#define FROM_READER(r) \
+	((struct client *)(void *)((char *)(r)-offsetof(struct client, reader)))
+
+static void feed_ready(struct xct_feed_reader *reader)
+{
+	struct client *c = FROM_READER(reader);
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT,
+				  .data.ptr = &c->poll };
+
+	/* It is registered, and this allocates nothing. */
+	(void)epoll_ctl(c->ctl->epoll_fd, EPOLL_CTL_MOD, c->poll.fd, &ev);
+}
+
+/* Begin to follow; an empty frame says that it has begun. */
+static void follow(struct client *c, const uint8_t *payload)
+{
+	struct xct_feed *feed = c->ctl->ops.feed;
+	struct xct_flow_follow request;
+	int ret;
+
+	memcpy(&request, payload, sizeof(request));
+	c->reader = (struct xct_feed_reader){ .ready = feed_ready };
+	ret = feed ? xct_feed_join(feed, &c->reader, &request) : -ENOSYS;
+	if (ret < 0) {
+		end_entry(c, ret);
+		return;
+	}
+	c->work = WORK_FOLLOW;
+	put_header(c->out, XCT_RSP_EVENTS, 0);
+	c->out_len = FRAME_SIZE;
+}
+
+/* One step of following: a frame of events, if there are any. */
+static void work_follow(struct client *c)
+{
+	/* Where it is: FRAME_SIZE is no multiple of what these align to. */
+	struct xct_flow_event *events = c->ctl->events;
+	uint32_t n;
+
+	if (c->out_len > 0)
+		return; /* it has only just begun */
+	n = xct_feed_read(&c->reader, events, EVENTS_MAX);
+	if (n == 0)
+		return;
+	put_header(c->out, XCT_RSP_EVENTS, n * sizeof(*events));
+	memcpy(c->out + FRAME_SIZE, events, n * sizeof(*events));
+	c->out_len = FRAME_SIZE + n * sizeof(*events);
+}
+
 /* --------------------------------------------------------------- requests */
 
 /* What a request carries. */
@@ -333,6 +390,8 @@ static size_t payload_size(uint16_t type)
 		return sizeof(struct xct_flow_update);
 	case XCT_REQ_CREATE:
 		return sizeof(struct xct_flow_create);
+	case XCT_REQ_EVENTS:
+		return sizeof(struct xct_flow_follow);
 	default:
 		return 0;
 	}
@@ -404,6 +463,9 @@ static void start(struct client *c, const struct xct_frame *frame,
 		ops->leave(ops->ctx);
 		put_end(c);
 		break;
+	case XCT_REQ_EVENTS:
+		follow(c, payload);
+		break;
 	}
 }
 
@@ -429,7 +491,7 @@ static enum input look_at_input(const struct client *c, struct xct_frame *frame)
 		return INPUT_PARTIAL;
 	memcpy(frame, c->in, FRAME_SIZE);
 	if (frame->magic != XCT_FRAME_MAGIC || frame->flags != 0 ||
-	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_LEAVE ||
+	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_EVENTS ||
 	    frame->len > XCT_REQUEST_MAX)
 		return INPUT_GARBAGE;
 	return c->in_len < FRAME_SIZE + frame->len ? INPUT_PARTIAL
@@ -470,15 +532,30 @@ static void client_free(struct client *c)
 		link = &(*link)->next;
 	*link = c->next;
 	c->ctl->n_clients--;
+	xct_feed_leave(&c->reader);
 	close(c->poll.fd); /* also ends epoll's interest */
 	free(c->text);
 	free(c);
 }
 
+/* Does it follow events, and has read all there were? */
+static bool is_waiting(const struct client *c)
+{
+	return c->work == WORK_FOLLOW && c->out_len == 0;
+}
+
 /* Has it an answer to get? */
 static bool is_busy(const struct client *c)
 {
-	return c->work != WORK_NONE || c->out_len > 0;
+	return (c->work != WORK_NONE || c->out_len > 0) && !is_waiting(c);
+}
+
+/* Has it had its time? */
+static bool is_stuck(const struct client *c, bool is_full)
+{
+	if (c->work == WORK_FOLLOW)
+		return is_full && !is_waiting(c);
+	return is_full || is_busy(c);
 }
 
 /* Shut down clients that take no answers. If no place is left, also those that
@@ -490,7 +567,7 @@ static bool drop_stuck(struct xct_control *ctl)
 	bool has_dropped = false;
 
 	for (struct client *c = ctl->clients; c; c = c->next) {
-		if (now - c->alive < CLIENT_TIMEOUT || !(is_busy(c) || is_full))
+		if (now - c->alive < CLIENT_TIMEOUT || !is_stuck(c, is_full))
 			continue;
 		shutdown(c->poll.fd, SHUT_RDWR);
 		has_dropped = true;
@@ -504,18 +581,28 @@ static bool client_arm(struct client *c)
 	struct epoll_event ev = { .data.ptr = &c->poll };
 	struct xct_frame frame;
 
-	if (!is_busy(c) && look_at_input(c, &frame) == INPUT_PARTIAL &&
-	    !c->is_eof)
+	if (is_waiting(c) ||
+	    (!is_busy(c) && look_at_input(c, &frame) == INPUT_PARTIAL &&
+	     !c->is_eof))
 		ev.events = EPOLLIN;
 	else
 		ev.events = EPOLLOUT;
 	return epoll_ctl(c->ctl->epoll_fd, EPOLL_CTL_MOD, c->poll.fd, &ev) == 0;
 }
 
+/* Who follows events has nothing to say but that it leaves. */
+static bool is_silent(const struct client *c)
+{
+	uint8_t byte;
+
+	return recv(c->poll.fd, &byte, sizeof(byte), MSG_DONTWAIT) < 0 &&
+	       (errno == EAGAIN || errno == EINTR);
+}
+
 /* One step. False if the client is to be ended. */
 static bool client_step(struct client *c)
 {
-	if (!send_output(c))
+	if (!send_output(c) || (c->work == WORK_FOLLOW && !is_silent(c)))
 		return false;
 	if (c->out_len == 0) {
 		if (c->work == WORK_NONE && !next_request(c))
@@ -524,6 +611,8 @@ static bool client_step(struct client *c)
 			work_walk(c);
 		else if (c->work == WORK_TEXT)
 			work_text(c);
+		else if (c->work == WORK_FOLLOW)
+			work_follow(c);
 		if (!send_output(c))
 			return false;
 	}
@@ -537,8 +626,10 @@ static void client_ready(struct xct_poll *poll, uint32_t events)
 	(void)events; /* errors show in the next read or write */
 	c->alive = now_ms();
 	drop_stuck(c->ctl);
+	xct_feed_set_author((uint32_t)c->pid);
 	if (!client_step(c))
 		client_free(c);
+	xct_feed_set_author(0);
 }
 
 /* Takes @fd over. */
@@ -556,6 +647,7 @@ static void client_new(struct xct_control *ctl, int fd)
 	c->poll = (struct xct_poll){ .fd = fd, .ready = client_ready };
 	c->ctl = ctl;
 	c->uid = cred.uid;
+	c->pid = cred.pid;
 	c->alive = now_ms();
 	ev.data.ptr = &c->poll;
 	if (epoll_ctl(ctl->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
@@ -616,75 +708,4 @@ void xct_control_free(struct xct_control *ctl)
 	/* Fails if the caller has closed it: then it is out already. */
 	(void)epoll_ctl(ctl->epoll_fd, EPOLL_CTL_DEL, ctl->poll.fd, NULL);
 	free(ctl);
-}
-
-/* -------------------------------------------------------- making the socket */
-
-/* Does nobody listen at @sun? 0: there is nothing, or a dead socket. */
-static int check_dead(const struct sockaddr_un *sun)
-{
-	struct stat st;
-	int fd, err;
-
-	if (lstat(sun->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -ENOTSOCK;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	err = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0
-		      ? EADDRINUSE
-		      : errno;
-	close(fd);
-	if (err == ECONNREFUSED || err == ENOENT)
-		return 0;
-	return err == EAGAIN ? -EADDRINUSE : -err; /* EAGAIN: it is busy */
-}
-
-/* Bind, own and listen; removes a dead socket. The mode given to the socket
- * before it is bound is that of the file: it is never wider than in the end.
- * Two xctd that start in one instant may both see a dead socket; the packet
- * queue, which only one of them can have, tells them apart. */
-static int bind_at(int fd, const struct sockaddr_un *sun, const char *group)
-{
-	const struct group *gr = group[0] ? getgrnam(group) : NULL;
-	int err = check_dead(sun);
-
-	if (err)
-		return err;
-	if (unlink(sun->sun_path) < 0 && errno != ENOENT)
-		return -errno;
-	if (fchmod(fd, 0600) < 0 ||
-	    bind(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0)
-		return -errno;
-	if ((gr && chown(sun->sun_path, (uid_t)-1, gr->gr_gid) < 0) ||
-	    chmod(sun->sun_path, 0660) < 0 || listen(fd, BACKLOG) < 0) {
-		err = -errno;
-		unlink(sun->sun_path);
-	}
-	return err;
-}
-
-int xct_control_listen(const char *path, const char *group)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	char parent[sizeof(sun.sun_path)];
-	int fd, err;
-
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sun.sun_path, path);
-	strcpy(parent, path);
-	if (mkdir(dirname(parent), 0755) < 0 && errno != EEXIST)
-		return -errno;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	err = bind_at(fd, &sun, group);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
 }

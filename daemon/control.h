@@ -9,6 +9,7 @@
 
 #include "common/frame.h"
 #include "daemon/engine/engine.h"
+#include "daemon/feed.h"
 
 /* What the server asks of the daemon. Each is called from the main loop; the
  * engine calls take the engine's lock themselves, for one slice. */
@@ -41,6 +42,7 @@ struct xct_control_ops {
 			 void *arg);
 	/* Touch none of them any more, and exit soon. */
 	void (*leave)(void *ctx);
+	struct xct_feed *feed; /* for those who follow events; NULL: none */
 	void *ctx;
 };
 

@@ -800,6 +800,12 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 	return ret < 0 ? failed("start the workers", -ret) : XCT_EXIT_OK;
 }
 
+static enum xct_exit start_feed(struct xct_daemon *d)
+{
+	d->feed = xct_feed_new(d->epoll_fd, d->engine, &d->lock);
+	return d->feed ? XCT_EXIT_OK : failed("follow the flows", errno);
+}
+
 static enum xct_exit start_control(struct xct_daemon *d)
 {
 	const struct xct_control_ops ops = {
@@ -814,6 +820,7 @@ static enum xct_exit start_control(struct xct_daemon *d)
 		.reload = control_reload,
 		.takeover = control_takeover,
 		.leave = control_leave,
+		.feed = d->feed,
 		.ctx = d,
 	};
 
@@ -899,7 +906,8 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 		start_config,	 probe_capabilities, start_loop,
 		start_kept,	 start_socket,	     start_netdev,
 		finish_takeover, start_engine,	     start_workers,
-		lock_hooks,	 start_control,	     start_hooks,
+		lock_hooks,	 start_feed,	     start_control,
+		start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
 
@@ -947,6 +955,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 		xct_events_log(d->events, &d->lock, host_ifname, d,
 			       xct_clock_now());
 	xct_control_free(d->control);
+	xct_feed_free(d->feed);
 	xct_rawsend_close(&d->raw);
 	xct_netdev_free(d->netdev);
 	xct_events_free(d->events);

@@ -70,6 +70,7 @@ struct xct_daemon {
 	struct xct_worker *workers[XCT_WORKERS_MAX];
 	unsigned int n_workers;
 	struct xct_control *control;
+	struct xct_feed *feed; /* what happens to flows, told to clients */
 
 	struct xct_gone gone[XCT_GONE_MAX]; /* found by the netdev, to purge */
 	unsigned int n_gone;

@@ -210,6 +210,7 @@ char *xct_report_status(struct xct_daemon *d)
 	const struct xct_settings *settings = &d->config->settings;
 	json_t *root = json_object(), *queues = json_array();
 	struct xct_engine_stats stats;
+	struct xct_feed_stats feed;
 	char loaded[40];
 	struct tm tm;
 
@@ -235,6 +236,10 @@ char *xct_report_status(struct xct_daemon *d)
 	set(root, "queues", queues);
 	set(root, "hooks",
 	    json_string(settings->hooks == XCT_HOOKS_AUTO ? "auto" : "manual"));
+	xct_feed_stats(d->feed, &feed);
+	set(root, "event_readers", number(feed.readers));
+	set(root, "events", number(feed.events));
+	set(root, "events_missed", number(feed.missed));
 	set(root, "fail_open", json_boolean(settings->fail_open));
 	set(root, "systemd", json_boolean(xct_sd_is_notified()));
 	return dump(root);

@@ -3,8 +3,8 @@
 
 _xctctl() {
 	local cur prev word command='' i
-	local commands='list get count delete create add update load-entries
-		flush stats rules check reload hooks status version help'
+	local commands='list get count delete create add update events
+		load-entries flush stats rules check reload hooks status version help'
 	local filters='--src --dst --reply-src --reply-dst --proto --family
 		--status --mark --src-nat --dst-nat --any-nat --output --zone
 		--id --mask-src --mask-dst --sport --dport --reply-port-src
@@ -20,8 +20,8 @@ _xctctl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		-L | -D | -G | -I | -A | -U | -R | -C | -F | -S | --dump | \
-			--delete | --get | --create | --add | --update | \
+		-L | -D | -G | -E | -I | -A | -U | -R | -C | -F | -S | --dump | \
+			--delete | --get | --event | --create | --add | --update | \
 			--load-file | --count | --flush | --stats)
 			command=${word##*-}
 			break
@@ -59,11 +59,21 @@ _xctctl() {
 		stats | rules | status | S)
 			mapfile -t COMPREPLY < <(compgen -W 'json' -- "$cur")
 			;;
+		events | E | event)
+			mapfile -t COMPREPLY < <(compgen -W 'plain extended id
+				ktimestamp timestamp seq save xml json ndjson' \
+				-- "$cur")
+			;;
 		*)
 			mapfile -t COMPREPLY < <(compgen -W 'plain extended id
 				ktimestamp save xml json ndjson' -- "$cur")
 			;;
 		esac
+		return
+		;;
+	-e | --event-mask)
+		mapfile -t COMPREPLY < <(compgen -W 'ALL NEW UPDATES DESTROY' \
+			-- "$cur")
 		return
 		;;
 	-u | --status)
@@ -89,6 +99,10 @@ _xctctl() {
 		;;
 	list | L | dump)
 		mapfile -t COMPREPLY < <(compgen -W "$filters --zero" -- "$cur")
+		;;
+	events | E | event)
+		mapfile -t COMPREPLY < <(compgen -W "$filters --event-mask" \
+			-- "$cur")
 		;;
 	get | delete | G | D)
 		mapfile -t COMPREPLY < <(compgen -W "$filters" -- "$cur")

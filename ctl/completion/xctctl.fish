@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for xctctl(8)
 
-set -l commands list get count delete create add update load-entries flush stats rules check reload hooks \
-    status version help
+set -l commands list get count delete create add update events load-entries flush stats rules check reload \
+    hooks status version help
 set -l none "not __fish_seen_subcommand_from $commands"
-set -l flows "__fish_seen_subcommand_from list get delete create add update"
+set -l flows "__fish_seen_subcommand_from list get delete create add update events"
 set -l changes "__fish_seen_subcommand_from create add update"
 set -l reports "__fish_seen_subcommand_from stats rules status"
 set -l outputs "plain extended id ktimestamp save xml json ndjson"
@@ -19,6 +19,7 @@ complete -c xctctl -n $none -a delete -d 'End flows'
 complete -c xctctl -n $none -a create -d 'Make a flow'
 complete -c xctctl -n $none -a add -d 'Make a flow unless it is there'
 complete -c xctctl -n $none -a update -d 'Change flows'
+complete -c xctctl -n $none -a events -d 'Follow flows as they begin, change, end'
 complete -c xctctl -n $none -a load-entries -d 'Run what list -o save wrote'
 complete -c xctctl -n $none -a flush -d 'End all flows'
 complete -c xctctl -n $none -a stats -d 'Show counters'
@@ -36,6 +37,10 @@ complete -c xctctl -n '__fish_seen_subcommand_from list' -s z -l zero \
 complete -c xctctl -n $changes -s t -l timeout -x -d 'Timeout in seconds'
 complete -c xctctl -n $changes -l orig-vtag -x -d 'Original SCTP tag'
 complete -c xctctl -n $changes -l reply-vtag -x -d 'Reply SCTP tag'
+complete -c xctctl -n '__fish_seen_subcommand_from events' -s e -l event-mask -x \
+    -a 'ALL NEW UPDATES DESTROY' -d 'Events'
+complete -c xctctl -n '__fish_seen_subcommand_from events' -s o -l output -x \
+    -a 'timestamp seq' -d 'Output format'
 complete -c xctctl -n $reports -s o -l output -x -a json -d 'Output format'
 
 complete -c xctctl -n $flows -s s -l src -x -d 'Original source'

@@ -20,17 +20,65 @@ static void flow_remove(struct xct_engine *eng, struct xct_flow *flow)
 	xct_table_remove(&eng->table, flow);
 }
 
-void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow)
+void xct_engine_watch(struct xct_engine *eng,
+		      struct xct_flow_event *(*next)(void *ctx), void *ctx)
+{
+	eng->next_event = next;
+	eng->event_ctx = ctx;
+}
+
+void xct_flow_tell(struct xct_engine *eng, const struct xct_flow *flow,
+		   enum xct_flow_event_type type, unsigned int parts)
+{
+	struct xct_flow_event *event;
+
+	if (!eng->next_event)
+		return;
+	event = eng->next_event(eng->event_ctx);
+	event->type = (uint8_t)type;
+	event->parts = (uint8_t)parts;
+	event->time_ms = eng->now;
+	xct_flow_describe(eng, flow, eng->now, &event->flow);
+}
+
+void xct_flow_tell_news(struct xct_engine *eng, struct xct_flow *flow)
+{
+	bool is_moved = flow->status & XCT_STATUS_NEWS_STATE;
+
+	if (!(flow->status & (XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE)))
+		return;
+	flow->status &= ~(XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE);
+	if (is_confirmed(flow)) /* else its beginning is to be told */
+		xct_flow_tell(eng, flow, XCT_FLOW_UPDATE,
+			      is_moved ? XCT_FLOW_PART_STATE : 0);
+}
+
+void xct_flow_tell_end(struct xct_engine *eng, const struct xct_flow *flow)
+{
+	if (is_confirmed(flow) && !(flow->status & XCT_STATUS_DYING))
+		xct_flow_tell(eng, flow, XCT_FLOW_DESTROY, XCT_FLOW_PART_STATE);
+}
+
+void xct_flow_forget(struct xct_engine *eng, struct xct_flow *flow)
 {
 	xct_wheel_remove(&eng->wheel, flow);
 	flow_remove(eng, flow);
 	eng->stats.deleted++;
 }
 
+void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow)
+{
+	xct_flow_tell_end(eng, flow);
+	xct_flow_forget(eng, flow);
+}
+
 void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow)
 {
 	flow->status |= XCT_STATUS_CONFIRMED;
+	flow->status &= ~(XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE);
 	eng->n_unconfirmed--;
+	if (!(flow->status & XCT_STATUS_DYING))
+		xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PART_STATE);
 }
 
 static void nat_evict(void *ctx, struct xct_flow *old)
@@ -47,6 +95,7 @@ void xct_flow_nat(struct xct_engine *eng, const struct xct_flow *flow,
 
 void xct_flow_expire(struct xct_engine *eng, struct xct_flow *flow)
 {
+	xct_flow_tell_end(eng, flow);
 	xct_wheel_remove(&eng->wheel, flow);
 	flow_remove(eng, flow);
 	eng->stats.expired++;
@@ -137,7 +186,9 @@ bool xct_engine_tick(struct xct_engine *eng, xct_msec now, uint32_t budget)
 {
 	struct xct_flow *flow;
 
+	eng->now = now;
 	while ((flow = xct_wheel_next(&eng->wheel, now, &budget))) {
+		xct_flow_tell_end(eng, flow);
 		flow_remove(eng, flow);
 		eng->stats.expired++;
 	}
@@ -154,9 +205,11 @@ void xct_flow_describe(const struct xct_engine *eng,
 	memcpy(info->packets, flow->packets, sizeof(info->packets));
 	memcpy(info->bytes, flow->bytes, sizeof(info->bytes));
 	info->age_ms = now > flow->created_at ? now - flow->created_at : 0;
-	info->status = flow->status;
+	info->status =
+		flow->status & ~(XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE);
 	info->mark = flow->mark;
-	info->timeout_s = (uint32_t)((flow->expires_at - now) / 1000);
+	if (flow->expires_at > now)
+		info->timeout_s = (uint32_t)((flow->expires_at - now) / 1000);
 	if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_TCP) {
 		info->state = flow->track.tcp.state;
 	} else if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_SCTP) {
@@ -191,6 +244,7 @@ static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 	struct xct_flow_info info;
 	bool go_on = true;
 
+	eng->now = now;
 	if (*cursor < end && max < end - *cursor)
 		end = *cursor + max;
 	while (*cursor < end && go_on) {

@@ -9,7 +9,7 @@
 #ifndef XCT_ENGINE_ENGINE_H
 #define XCT_ENGINE_ENGINE_H
 
-#include "common/flow_info.h"
+#include "common/flow_event.h"
 #include "common/names.h"
 #include "common/siphash.h"
 #include "daemon/engine/l4.h"
@@ -29,7 +29,8 @@ struct xct_result {
 	uint8_t reply[XCT_REPLY_MAX]; /* RST or ICMP error, IP header first */
 };
 
-/* Told to the daemon as it happens; pointers are borrowed for the call. */
+/* Told to the daemon's log as it happens; pointers are borrowed for the call.
+ * What happens to flows is told elsewhere: xct_engine_watch(). */
 struct xct_event {
 	enum {
 		XCT_EVENT_LOG,	   /* a rule with log matched */
@@ -138,6 +139,15 @@ void xct_engine_set_ruleset(struct xct_engine *eng,
 
 /* Names of interfaces have changed, or who has them. */
 void xct_engine_forget_interfaces(struct xct_engine *eng);
+
+/*
+ * Tell what happens to flows, as nf_conntrack does: each that is confirmed,
+ * changes (once a packet) or ends. For each event the engine takes a record
+ * from @next and fills in type, parts, time and flow before it is called again.
+ * @next NULL: nobody wants to know.
+ */
+void xct_engine_watch(struct xct_engine *eng,
+		      struct xct_flow_event *(*next)(void *ctx), void *ctx);
 
 /* One packet at one hook, on its way through the engine. */
 struct xct_visit {

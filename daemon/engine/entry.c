@@ -23,6 +23,9 @@
 
 #define STATUS_SETTABLE \
 	(XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | XCT_STATUS_FIXED_TIMEOUT)
+/* Whoever changes a flow is taken to have said all of it. */
+#define PARTS_BY_HAND (XCT_FLOW_PART_STATE | XCT_FLOW_PART_MARK)
+
 #define STATUS_ENGINE \
 	(XCT_STATUS_EXPECTED | XCT_STATUS_CONFIRMED | XCT_STATUS_DYING)
 
@@ -96,6 +99,7 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 	struct xct_flow_info before, after;
 	bool go_on = true;
 
+	eng->now = now;
 	if (*cursor < end && max < end - *cursor)
 		end = *cursor + max;
 	while (*cursor < end && go_on) {
@@ -110,10 +114,13 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		change_flow(flow, change, now);
 		xct_flow_describe(eng, flow, now, &after);
 		xct_wheel_update(&eng->wheel, flow);
-		if (change->fields & XCT_CHANGE_ZERO)
+		if (change->fields & XCT_CHANGE_ZERO) {
 			go_on = fn(ctx, &before);
-		else if (!is_same(&before, &after))
+		} else if (!is_same(&before, &after)) {
+			xct_flow_tell(eng, flow, XCT_FLOW_UPDATE,
+				      PARTS_BY_HAND);
 			go_on = fn(ctx, &after);
+		}
 	}
 	return *cursor < eng->table.header->n_used;
 }
@@ -282,11 +289,17 @@ static int make_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 int xct_engine_create(struct xct_engine *eng, const struct xct_flow_create *req,
 		      xct_msec now)
 {
+	const struct xct_flow *flow;
 	struct xct_flow draft;
 	int err;
 
+	eng->now = now;
 	err = make_draft(eng, req, now, &draft);
 	if (err)
 		return err;
-	return xct_flow_enter(eng, &draft) ? 0 : -ENOMEM;
+	flow = xct_flow_enter(eng, &draft);
+	if (!flow)
+		return -ENOMEM;
+	xct_flow_tell(eng, flow, XCT_FLOW_NEW, PARTS_BY_HAND);
+	return 0;
 }

@@ -68,6 +68,11 @@ union xct_track {
 	struct xct_sctp_track sctp;
 };
 
+/* Of a flow's status, and nobody's business but the engine's: a packet has
+ * changed what is told of the flow, but has not gone on yet. */
+#define XCT_STATUS_NEWS	      (UINT32_C(1) << 30)
+#define XCT_STATUS_NEWS_STATE (UINT32_C(1) << 31) /* .. the tracker's state */
+
 /*
  * In the order of use: a hit reads one tuple, or both, and what follows up to
  * the counters, or up to the TCP state. What stands behind that is touched when
@@ -77,7 +82,7 @@ struct xct_flow {
 	struct xct_tuple tuple[XCT_DIRS];
 	uint64_t id; /* 0: the record is free, or was torn mid-write */
 	xct_msec expires_at;
-	uint32_t status;     /* enum xct_flow_status */
+	uint32_t status;     /* enum xct_flow_status, XCT_STATUS_NEWS */
 	uint32_t timer_tick; /* when the timer wheel will look at it */
 	uint64_t packets[XCT_DIRS];
 	uint64_t bytes[XCT_DIRS];

@@ -61,6 +61,7 @@ struct xct_l4_ctx {
 	const struct xct_pkt *pkt;
 	xct_msec now;
 	enum xct_dir dir;
+	bool is_moved; /* out: to another state, which is worth telling */
 	/* out, with XCT_L4_INVALID */
 	enum xct_reason reason;
 	struct xct_cell cell; /* if the protocol has states */

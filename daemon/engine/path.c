@@ -76,6 +76,7 @@ static void init_ctx(const struct xct_visit *v, enum xct_dir dir,
 	ctx->reason = XCT_REASON_NONE;
 	ctx->cell = (struct xct_cell){ .proto = 0 };
 	ctx->excess = 0;
+	ctx->is_moved = false;
 }
 
 /* An error from elsewhere belongs to a flow if it goes to where the flow's
@@ -102,6 +103,18 @@ static void set_flow_class(struct xct_visit *v)
 	xct_visit_set_class(v, is_new ? XCT_CLASS_NEW : XCT_CLASS_ESTABLISHED);
 }
 
+/* What the packet has changed is told when it goes on. If it does not, then
+ * with the next one that does. */
+static void note_news(struct xct_flow *flow, bool is_moved, uint32_t before)
+{
+	const uint32_t told = XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED;
+
+	if (is_moved)
+		flow->status |= XCT_STATUS_NEWS_STATE;
+	if ((flow->status ^ before) & told)
+		flow->status |= XCT_STATUS_NEWS;
+}
+
 /*
  * Let the tracker look at a packet of v->flow. Returns false if it is INVALID
  * and the verdict made.
@@ -109,6 +122,7 @@ static void set_flow_class(struct xct_visit *v)
 static bool track(struct xct_visit *v, enum tracked *result)
 {
 	struct xct_flow *flow = v->flow;
+	uint32_t before = flow->status;
 	struct xct_l4_ctx ctx;
 
 	*result = TRACKED;
@@ -134,6 +148,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 	init_ctx(v, v->dir, &ctx);
 	switch (v->l4->update(&ctx, flow)) {
 	case XCT_L4_INVALID:
+		note_news(flow, ctx.is_moved, before);
 		xct_wheel_update(&v->eng->wheel, flow);
 		xct_policy_invalid_flow(v, &ctx);
 		return false;
@@ -145,6 +160,9 @@ static bool track(struct xct_visit *v, enum tracked *result)
 	case XCT_L4_CLOSE:
 		*result = TRACKED_LAST;
 		account(v, flow, v->dir);
+		/* As it was before: this packet answers nothing. */
+		xct_flow_tell_end(v->eng, flow);
+		flow->status |= XCT_STATUS_DYING;
 		break;
 	case XCT_L4_OK:
 		account(v, flow, v->dir);
@@ -155,6 +173,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 	set_flow_class(v);
 	if (v->dir == XCT_DIR_REPLY)
 		flow->status |= XCT_STATUS_SEEN_REPLY;
+	note_news(flow, ctx.is_moved, before);
 	xct_wheel_update(&v->eng->wheel, flow);
 	v->eng->stats.found++;
 	return true;
@@ -364,9 +383,20 @@ static void end_flow(struct xct_visit *v, enum xct_stage stage)
 		xct_flow_delete(v->eng, v->flow);
 		return;
 	}
-	v->flow->status |= XCT_STATUS_DYING;
 	v->flow->expires_at = v->now + DYING_MS;
 	xct_wheel_update(&v->eng->wheel, v->flow);
+}
+
+/* A packet of v->flow is done with here. What it has changed is told now, and
+ * not at the late hook: another packet may come before it. */
+static void finish(struct xct_visit *v, enum xct_stage stage,
+		   enum tracked tracked)
+{
+	xct_visit_accept(v, stage);
+	if (tracked == TRACKED_LAST)
+		end_flow(v, stage);
+	else
+		xct_flow_tell_news(v->eng, v->flow);
 }
 
 static void early_known(struct xct_visit *v)
@@ -399,9 +429,7 @@ static void early_known(struct xct_visit *v)
 		return;
 	if (stage == XCT_STAGE_ROUTED)
 		xct_table_touch_routed(&v->eng->table, v->flow);
-	xct_visit_accept(v, stage);
-	if (tracked == TRACKED_LAST)
-		end_flow(v, stage);
+	finish(v, stage, tracked);
 }
 
 /* ---- late hooks ---- */
@@ -422,10 +450,13 @@ static void late_unknown(struct xct_visit *v)
 	v->flow = xct_visit_enter(v, &draft);
 	if (!v->flow)
 		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
-	else if (translate(v, halves_of(v->flow, XCT_DIR_ORIG)))
+	else if (!translate(v, halves_of(v->flow, XCT_DIR_ORIG)))
+		xct_flow_forget(v->eng, v->flow);
+	else {
 		xct_visit_accept(v, XCT_STAGE_FRESH);
-	else
-		xct_flow_delete(v->eng, v->flow);
+		xct_flow_tell(v->eng, v->flow, XCT_FLOW_NEW,
+			      XCT_FLOW_PART_STATE);
+	}
 }
 
 static void late_known(struct xct_visit *v)
@@ -457,9 +488,7 @@ static void late_known(struct xct_visit *v)
 	}
 	if (!xct_policy_filter_related(v) || !translate(v, halves))
 		return;
-	xct_visit_accept(v, XCT_STAGE_FRESH);
-	if (tracked == TRACKED_LAST)
-		end_flow(v, XCT_STAGE_FRESH);
+	finish(v, XCT_STAGE_FRESH, tracked);
 }
 
 /*
@@ -493,9 +522,11 @@ static bool late_on_behalf(struct xct_visit *v)
 	}
 	if (!xct_policy_filter_related(v))
 		return true;
-	if (!v->flow || translate(v, halves_of(v->flow, v->dir) & XCT_HALF_SRC))
+	if (!v->flow)
 		xct_visit_accept(v, XCT_STAGE_FRESH);
-	if (tracked == TRACKED_LAST)
+	else if (translate(v, halves_of(v->flow, v->dir) & XCT_HALF_SRC))
+		finish(v, XCT_STAGE_FRESH, tracked);
+	else if (tracked == TRACKED_LAST)
 		end_flow(v, XCT_STAGE_FRESH);
 	return true;
 }
@@ -603,6 +634,7 @@ void xct_engine_handle(struct xct_engine *eng, struct xct_visit *v,
 	v->now = now;
 	v->flow = NULL;
 	v->dir = XCT_DIR_ORIG;
+	eng->now = now;
 	res->verdict = XCT_VERDICT_DROP;
 	res->reason = XCT_REASON_NONE;
 	res->cls = XCT_CLASS_NEW;

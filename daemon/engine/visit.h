@@ -30,6 +30,9 @@ struct xct_engine {
 	const struct xct_ruleset *rs;
 	atomic_bool verifies; /* cfg.l4.checksum, for those without the lock */
 	struct xct_engine_stats stats;
+	xct_msec now; /* of the call, for what happens to other flows */
+	struct xct_flow_event *(*next_event)(void *ctx); /* NULL: untold */
+	void *event_ctx;
 	uint32_t evict_cursor;
 	struct xct_zone_slot zones[XCT_ZONE_CACHE]; /* by ifindex % size */
 	uint32_t n_unconfirmed; /* of the table's flows: nobody sees them yet */
@@ -135,7 +138,22 @@ bool xct_flow_is_shown(const struct xct_flow *flow, xct_msec now);
 bool xct_flow_is_chosen(const struct xct_flow *flow,
 			const struct xct_flow_info *info,
 			const struct xct_flow_filter *filter);
+/* Delete a flow: its end is told, if its beginning was. */
 void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow);
+
+/* Delete a flow that nobody has been told of. */
+void xct_flow_forget(struct xct_engine *eng, struct xct_flow *flow);
+
+/* Tell those who follow events. @parts: enum xct_flow_event_part. */
+void xct_flow_tell(struct xct_engine *eng, const struct xct_flow *flow,
+		   enum xct_flow_event_type type, unsigned int parts);
+
+/* The same of its end, unless nobody was told of its beginning, or this one has
+ * been told: of a flow that only waits for its last packet. */
+void xct_flow_tell_end(struct xct_engine *eng, const struct xct_flow *flow);
+
+/* Tell, as one update, what packets have changed and what has not been told. */
+void xct_flow_tell_news(struct xct_engine *eng, struct xct_flow *flow);
 
 /* The late hook has accepted a flow that an early one has made. */
 void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow);

@@ -496,6 +496,7 @@ static enum judgement advance(struct scene *s, const struct chunk *chunk)
 
 	if (next == XCT_SCTP_ESTABLISHED && t->state != next)
 		s->flow->status |= XCT_STATUS_ASSURED;
+	s->ctx->is_moved |= t->state != next;
 	t->state = next;
 	return JUDGE_ADVANCE;
 }

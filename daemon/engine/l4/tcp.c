@@ -863,6 +863,7 @@ static enum xct_l4_verdict advance(const struct scene *s)
 	t->last_index = (uint8_t)s->seg.kind;
 	t->last_dir = (uint8_t)s->ctx->dir;
 	t->state = s->to;
+	s->ctx->is_moved = s->from != s->to;
 	if (s->to == XCT_TCP_FIN_WAIT && s->from != XCT_TCP_FIN_WAIT)
 		s->sender->flags |= END_CLOSED_FIRST;
 

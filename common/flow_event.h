@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What happens to flows, as told to those who follow it (xctctl events). Not
+ * to be confused with struct xct_event, which is for the log.
+ *
+ * Both structs travel over the control socket as they are, see flow_info.h.
+ */
+#ifndef XCT_COMMON_FLOW_EVENT_H
+#define XCT_COMMON_FLOW_EVENT_H
+
+#include "common/flow_info.h"
+
+enum xct_flow_event_type {
+	XCT_FLOW_NEW,	  /* confirmed: by its first packet, or by hand */
+	XCT_FLOW_UPDATE,  /* its state, status or mark is another */
+	XCT_FLOW_DESTROY, /* over, for whatever reason */
+	XCT_FLOW_MISSED,  /* .missed events were overwritten unread */
+	XCT_FLOW_EVENTS,
+};
+
+/* What has changed, where conntrack's output depends on it. */
+enum xct_flow_event_part {
+	XCT_FLOW_PART_STATE = 1 << 0,
+	XCT_FLOW_PART_MARK = 1 << 1,
+};
+
+struct xct_flow_event {
+	uint64_t seq;	  /* 1 more an event; of MISSED: of the first one */
+	uint64_t time_ms; /* since 1970; in the ring: of the engine's clock */
+	uint64_t missed;
+	uint32_t portid; /* process that did it by hand; 0: nobody did */
+	uint8_t type;	 /* enum xct_flow_event_type */
+	uint8_t parts;	 /* enum xct_flow_event_part */
+	struct xct_flow_info flow; /* as it is after it; nothing of MISSED */
+};
+
+/* Who wants to know what. MISSED is told in any case. */
+struct xct_flow_follow {
+	uint32_t types; /* 1 << enum xct_flow_event_type */
+	struct xct_flow_filter filter;
+};
+
+#endif
