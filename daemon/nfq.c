@@ -42,8 +42,21 @@
 #define BUF_SIZE   (COPY_RANGE + 1 + 4096)
 #define RCVBUF	   (32 * 1024 * 1024)
 #define SNDBUF	   (4 * 1024 * 1024) /* more than a batch of edited packets */
-#define HDR_SIZE   64 /* a verdict without the packet: 44 bytes */
-#define REPEAT_SEQ 1  /* nlmsg_seq of the repeating verdict; of others: 0 */
+#define REPEAT_SEQ 1 /* nlmsg_seq of the repeating verdict; of others: 0 */
+
+/* A verdict as it is sent. The packet's bytes, if they are returned, follow
+ * from where they were received; else the last attribute is left out. */
+struct verdict {
+	struct nlmsghdr nlh;
+	struct nfgenmsg nfg;
+	struct nlattr hdr_attr;
+	struct nfqnl_msg_verdict_hdr hdr;
+	struct nlattr mark_attr;
+	uint32_t mark;
+	struct nlattr payload_attr;
+};
+
+_Static_assert(sizeof(struct verdict) == 44, "there is no padding");
 
 struct xct_nfq {
 	struct mnl_socket *nl;
@@ -55,7 +68,7 @@ struct xct_nfq {
 	struct mmsghdr msgs[XCT_NFQ_BATCH];
 	struct iovec rx_iov[XCT_NFQ_BATCH];
 	struct iovec tx_iov[2 * XCT_NFQ_BATCH]; /* header, packet; ... */
-	_Alignas(struct nlmsghdr) char hdrs[XCT_NFQ_BATCH][HDR_SIZE];
+	struct verdict verdicts[XCT_NFQ_BATCH];
 };
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
@@ -164,6 +177,24 @@ static int open_socket(struct xct_nfq *nfq)
 	return 0;
 }
 
+/* All that is the same in each verdict. */
+static void init_verdict(struct verdict *v, uint16_t number)
+{
+	*v = (struct verdict){
+		.nlh = { .nlmsg_type =
+				 NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_VERDICT,
+			 .nlmsg_flags = NLM_F_REQUEST },
+		.nfg = { .nfgen_family = AF_UNSPEC,
+			 .version = NFNETLINK_V0,
+			 .res_id = htons(number) },
+		.hdr_attr = { sizeof(v->hdr_attr) + sizeof(v->hdr),
+			      NFQA_VERDICT_HDR },
+		.mark_attr = { sizeof(v->mark_attr) + sizeof(v->mark),
+			       NFQA_MARK },
+		.payload_attr = { 0, NFQA_PAYLOAD },
+	};
+}
+
 /* Without a socket yet. NULL: no memory. */
 static struct xct_nfq *new_nfq(uint16_t number)
 {
@@ -183,6 +214,8 @@ static struct xct_nfq *new_nfq(uint16_t number)
 		nfq->rx_iov[i].iov_len = BUF_SIZE - MNL_ALIGNTO;
 		nfq->msgs[i].msg_hdr.msg_iov = &nfq->rx_iov[i];
 		nfq->msgs[i].msg_hdr.msg_iovlen = 1;
+		init_verdict(&nfq->verdicts[i], number);
+		nfq->tx_iov[2 * (size_t)i].iov_base = &nfq->verdicts[i];
 	}
 	return nfq;
 }
@@ -206,6 +239,38 @@ int xct_nfq_open(struct xct_nfq **out, uint16_t number, uint32_t max_len,
 	return 0;
 }
 
+/*
+ * Where the attributes of a message stand that are used here. False: one is cut
+ * short. nfq_nlmsg_parse() says the same with a call or five for each of some
+ * twenty attributes, which is most of what a packet costs before the engine.
+ */
+static bool find_attrs(struct nlmsghdr *nlh,
+		       struct nlattr *attr[static NFQA_MAX + 1])
+{
+	uint8_t *end = (uint8_t *)nlh + nlh->nlmsg_len;
+	uint8_t *at = (uint8_t *)nlh + MNL_NLMSG_HDRLEN +
+		      MNL_ALIGN(sizeof(struct nfgenmsg));
+
+	while (end - at >= (ptrdiff_t)sizeof(struct nlattr)) {
+		struct nlattr *a = (void *)at;
+		unsigned int type = a->nla_type & NLA_TYPE_MASK;
+
+		if (a->nla_len < sizeof(*a) || a->nla_len > end - at)
+			return false;
+		if (type <= NFQA_MAX)
+			attr[type] = a;
+		at += MNL_ALIGN(a->nla_len);
+	}
+	return true;
+}
+
+static const void *attr_payload(const struct nlattr *attr, size_t min_len)
+{
+	if (!attr || attr->nla_len < sizeof(*attr) + min_len)
+		return NULL;
+	return attr + 1;
+}
+
 /* The id in the message of @len bytes that was received. */
 static bool read_id(struct xct_nfq *nfq, size_t len, uint32_t *id)
 {
@@ -218,10 +283,10 @@ static bool read_id(struct xct_nfq *nfq, size_t len, uint32_t *id)
 		return false;
 	if (nlh->nlmsg_len > len)
 		nlh->nlmsg_len = (uint32_t)len;
-	(void)nfq_nlmsg_parse(nlh, attr); /* the id stands first */
-	if (!attr[NFQA_PACKET_HDR])
+	(void)find_attrs(nlh, attr); /* the id stands first */
+	hdr = attr_payload(attr[NFQA_PACKET_HDR], sizeof(*hdr));
+	if (!hdr)
 		return false;
-	hdr = mnl_attr_get_payload(attr[NFQA_PACKET_HDR]);
 	*id = ntohl(hdr->packet_id);
 	return true;
 }
@@ -338,29 +403,31 @@ static void note_id(struct xct_nfq *nfq, uint32_t id)
 
 static uint32_t attr_be32(struct nlattr *const *attr, int type)
 {
-	return attr[type] ? ntohl(mnl_attr_get_u32(attr[type])) : 0;
+	const xct_be32 *value = attr_payload(attr[type], sizeof(*value));
+
+	return value ? ntohl(*value) : 0;
 }
 
 /* True if there is a packet to answer; its data is NULL if that is all. */
-static bool parse_packet(struct xct_nfq *nfq, const struct nlmsghdr *nlh,
+static bool parse_packet(struct xct_nfq *nfq, struct nlmsghdr *nlh,
 			 struct xct_nfq_packet *packet)
 {
 	struct nlattr *attr[NFQA_MAX + 1] = { 0 };
 	const struct nfqnl_msg_packet_hdr *hdr;
-	bool is_whole = nfq_nlmsg_parse(nlh, attr) >= 0;
+	bool is_whole = find_attrs(nlh, attr);
 	uint32_t info;
 
-	if (!attr[NFQA_PACKET_HDR])
+	hdr = attr_payload(attr[NFQA_PACKET_HDR], sizeof(*hdr));
+	if (!hdr)
 		return false;
-	hdr = mnl_attr_get_payload(attr[NFQA_PACKET_HDR]);
 	*packet = (struct xct_nfq_packet){ .id = ntohl(hdr->packet_id) };
 	note_id(nfq, packet->id);
 	if (!is_whole || !attr[NFQA_PAYLOAD])
 		return true;
 
 	info = attr_be32(attr, NFQA_SKB_INFO);
-	packet->data = mnl_attr_get_payload(attr[NFQA_PAYLOAD]);
-	packet->len = mnl_attr_get_payload_len(attr[NFQA_PAYLOAD]);
+	packet->data = (uint8_t *)(attr[NFQA_PAYLOAD] + 1);
+	packet->len = attr[NFQA_PAYLOAD]->nla_len - MNL_ATTR_HDRLEN;
 	packet->mark = attr_be32(attr, NFQA_MARK);
 	packet->meta.hook = hdr->hook;
 	packet->meta.in_if = attr_be32(attr, NFQA_IFINDEX_INDEV);
@@ -472,28 +539,20 @@ int xct_nfq_receive(struct xct_nfq *nfq,
 static void build_verdict(struct xct_nfq *nfq, unsigned int i,
 			  const struct xct_nfq_packet *packet, bool is_accepted)
 {
+	bool is_returned = is_accepted && packet->is_edited;
 	struct iovec *iov = &nfq->tx_iov[2 * (size_t)i];
-	struct nlattr payload;
-	struct nlmsghdr *nlh;
+	struct verdict *v = &nfq->verdicts[i];
 
-	nlh = nfq_nlmsg_put(nfq->hdrs[i], NFQNL_MSG_VERDICT, nfq->number);
-	nfq_nlmsg_verdict_put(nlh, (int)packet->id,
-			      is_accepted ? NF_ACCEPT : NF_DROP);
-	if (is_accepted && packet->new_mark != packet->mark)
-		nfq_nlmsg_verdict_put_mark(nlh, packet->new_mark);
-	iov[0].iov_base = nfq->hdrs[i];
+	v->hdr.verdict = htonl(is_accepted ? NF_ACCEPT : NF_DROP);
+	v->hdr.id = htonl(packet->id);
+	v->mark = htonl(packet->new_mark);
+	v->payload_attr.nla_len =
+		(uint16_t)(sizeof(v->payload_attr) + packet->len);
+	iov[0].iov_len = is_returned ? sizeof(*v)
+				     : offsetof(struct verdict, payload_attr);
 	iov[1].iov_base = packet->data;
-	iov[1].iov_len = 0;
-	if (is_accepted && packet->is_edited) {
-		payload.nla_type = NFQA_PAYLOAD;
-		payload.nla_len = (uint16_t)(sizeof(payload) + packet->len);
-		memcpy(mnl_nlmsg_get_payload_tail(nlh), &payload,
-		       sizeof(payload));
-		nlh->nlmsg_len += (uint32_t)sizeof(payload);
-		iov[1].iov_len = MNL_ALIGN(packet->len);
-	}
-	iov[0].iov_len = nlh->nlmsg_len;
-	nlh->nlmsg_len += (uint32_t)iov[1].iov_len;
+	iov[1].iov_len = is_returned ? MNL_ALIGN(packet->len) : 0;
+	v->nlh.nlmsg_len = (uint32_t)(iov[0].iov_len + iov[1].iov_len);
 }
 
 static void send_verdicts(struct xct_nfq *nfq,
