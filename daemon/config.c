@@ -353,35 +353,64 @@ static void read_hooks(struct xct_reader *r, const struct xct_node *node)
 
 /* ---- zones ---- */
 
+enum zone_key { ZONE_IN, ZONE_SRC, ZONE_MARK, ZONE_ZONE, ZONE_KEYS };
+
+static void read_zone_key(struct xct_reader *r, const struct xct_node *v,
+			  enum zone_key key, struct xct_zone *zone)
+{
+	uint8_t families;
+	uint32_t number;
+
+	switch (key) {
+	case ZONE_IN:
+		(void)xct_read_ifset(r, v, "in", &zone->in);
+		break;
+	case ZONE_SRC:
+		(void)xct_read_addrset(r, v, "src", &zone->src, &families);
+		r->config->ruleset.has_packet_zones = true;
+		break;
+	case ZONE_MARK:
+		(void)xct_value_mark(r->diag, v, "mark", &zone->mark,
+				     &zone->mark_mask);
+		r->config->ruleset.has_packet_zones = true;
+		break;
+	case ZONE_ZONE:
+		if (xct_value_uint(r->diag, v, "zone", 0, UINT16_MAX, &number))
+			zone->zone = (uint16_t)number;
+		break;
+	case ZONE_KEYS:
+		break;
+	}
+}
+
 static void read_zone(struct xct_reader *r, const struct xct_node *node,
 		      struct xct_zone *zone)
 {
-	static const char *const names[] = { "in", "zone" };
-	bool has_in = false, has_zone = false;
-	uint32_t number = 0;
+	static const char *const names[ZONE_KEYS] = { "in", "src", "mark",
+						      "zone" };
+	unsigned int key, given = 0;
 
 	if (!xct_read_is(r, node, XCT_NODE_MAP, "the zone"))
 		return;
-	zone->in = XCT_ANY;
+	*zone = (struct xct_zone){ .in = XCT_ANY, .src = XCT_ANY };
 	for (const struct xct_node *v = node->first; v; v = v->next) {
-		if (strcmp(v->key->text, "in") == 0) {
-			has_in = true;
-			(void)xct_read_ifset(r, v, "in", &zone->in);
-		} else if (strcmp(v->key->text, "zone") == 0) {
-			has_zone = true;
-			(void)xct_value_uint(r->diag, v, "zone", 0, UINT16_MAX,
-					     &number);
-		} else {
+		for (key = 0; key < ZONE_KEYS; key++)
+			if (strcmp(v->key->text, names[key]) == 0)
+				break;
+		if (key == ZONE_KEYS)
 			xct_read_unknown_key(r, v->key, "zones", names,
 					     XCT_ARRAY_SIZE(names));
-		}
+		else
+			read_zone_key(r, v, (enum zone_key)key, zone);
+		given |= 1u << key;
 	}
-	if (!has_in || !has_zone)
+	if (!(given & 1u << ZONE_ZONE) ||
+	    !(given & (1u << ZONE_IN | 1u << ZONE_SRC | 1u << ZONE_MARK)))
 		(void)xct_diag_error(r->diag, node->at,
 				     "the zone has no \"%s\"; expected "
-				     "{in: INTERFACES, zone: NUMBER}",
-				     has_in ? "zone" : "in");
-	zone->zone = (uint16_t)number;
+				     "{in: INTERFACES, zone: NUMBER}, with src "
+				     "or mark beside in or instead of it",
+				     given & 1u << ZONE_ZONE ? "in" : "zone");
 }
 
 static void read_zones(struct xct_reader *r, const struct xct_node *node)

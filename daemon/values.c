@@ -135,6 +135,13 @@ static bool parse_hex(const char *text, uint32_t *value)
 	return true;
 }
 
+static bool parse_bits(const char *text, uint32_t *value)
+{
+	return strncasecmp(text, "0x", 2) == 0
+		       ? parse_hex(text + 2, value)
+		       : xct_parse_number(text, UINT32_MAX, value);
+}
+
 bool xct_value_bits(struct xct_diag *diag, const struct xct_node *node,
 		    const char *what, uint32_t *value)
 {
@@ -142,14 +149,39 @@ bool xct_value_bits(struct xct_diag *diag, const struct xct_node *node,
 
 	if (!xct_value_text(diag, node, what, &text))
 		return false;
-	if (strncasecmp(text, "0x", 2) == 0
-		    ? parse_hex(text + 2, value)
-		    : xct_parse_number(text, UINT32_MAX, value))
+	if (parse_bits(text, value))
 		return true;
 	return xct_diag_error(diag, node->at,
 			      "%s is \"%s\"; expected a number of 32 bits such "
 			      "as 16 or 0x10",
 			      what, xct_excerpt(text).s);
+}
+
+bool xct_value_mark(struct xct_diag *diag, const struct xct_node *node,
+		    const char *what, uint32_t *value, uint32_t *mask)
+{
+	const char *text, *slash;
+	char number[16] = "";
+
+	if (!xct_value_text(diag, node, what, &text))
+		return false;
+	*mask = UINT32_MAX;
+	slash = strchrnul(text, '/');
+	if ((size_t)(slash - text) < sizeof(number))
+		memcpy(number, text, (size_t)(slash - text));
+	if (!parse_bits(number, value) ||
+	    (*slash && !parse_bits(slash + 1, mask)))
+		return xct_diag_error(diag, node->at,
+				      "%s is \"%s\"; expected 32 bits and "
+				      "perhaps which of them count, such as "
+				      "0x10 or 0x10/0xf0",
+				      what, xct_excerpt(text).s);
+	if (*value & ~*mask)
+		return xct_diag_error(diag, node->at,
+				      "%s is \"%s\", which no packet can have; "
+				      "expected no bit that the mask has not",
+				      what, xct_excerpt(text).s);
+	return true;
 }
 
 /* Parts of a duration, largest first, each at most once. */

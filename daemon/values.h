@@ -28,6 +28,10 @@ bool xct_value_uint(struct xct_diag *diag, const struct xct_node *node,
 bool xct_value_bits(struct xct_diag *diag, const struct xct_node *node,
 		    const char *what, uint32_t *value);
 
+/* Bits of a mark: 16, 0x10, 0x10/0xf0. Bits of *@value are bits of *@mask. */
+bool xct_value_mark(struct xct_diag *diag, const struct xct_node *node,
+		    const char *what, uint32_t *value, uint32_t *mask);
+
 /* "5d", "1h30m", "120s", 120: a second to 1000 days. */
 bool xct_value_seconds(struct xct_diag *diag, const struct xct_node *node,
 		       const char *what, uint32_t *seconds);

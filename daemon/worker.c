@@ -92,6 +92,7 @@ static void read_packet(struct xct_worker *w, unsigned int i)
 	uint32_t mask = w->env->mark_mask;
 	unsigned int k = w->n_read++;
 
+	packet->meta.mark = packet->mark & ~mask;
 	packet->meta.stage =
 		(uint8_t)((packet->mark & mask) >> __builtin_ctz(mask));
 	w->fingerprint[k] = fingerprint(packet);

@@ -300,28 +300,26 @@ void xct_engine_forget_interfaces(struct xct_engine *eng)
 }
 
 /* Only what is not remembered comes here: names are compared once. */
-uint16_t xct_zone_lookup(struct xct_engine *eng, uint32_t ifindex)
+const struct xct_zone_slot *xct_zone_lookup(struct xct_engine *eng,
+					    uint32_t ifindex)
 {
+	/* An interface without a name, or none, is in no set; it may get one,
+	 * so that is not remembered. */
+	static const struct xct_zone_slot nameless;
 	const struct xct_host_ops *host = &eng->cfg.host;
-	const struct xct_ruleset *rs = eng->rs;
-	uint64_t bits[XCT_IFSETS_MAX / 64];
-	char name[XCT_IFNAMSIZ];
 	struct xct_zone_slot *slot = &eng->zones[ifindex % XCT_ZONE_CACHE];
+	const struct xct_addr any = { .be32 = { 0 } };
+	char name[XCT_IFNAMSIZ];
 
-	if (!host->ifname || !host->ifname(host->ctx, ifindex, name))
-		return 0; /* not remembered: it may get a name */
-	xct_ifsets_of(rs, name, bits);
+	if (!ifindex || !host->ifname ||
+	    !host->ifname(host->ctx, ifindex, name))
+		return &nameless;
+	xct_ifsets_of(eng->rs, name, slot->in);
 	slot->ifindex = ifindex;
-	slot->zone = 0;
-	for (uint32_t i = 0; i < rs->n_zones; i++) {
-		uint32_t in = rs->zones[i].in;
-
-		if (in != XCT_ANY && !(bits[in / 64] >> in % 64 & 1))
-			continue;
-		slot->zone = rs->zones[i].zone;
-		break;
-	}
-	return slot->zone;
+	slot->zone = eng->rs->has_packet_zones
+			     ? 0
+			     : xct_zone_match(eng->rs, slot->in, 0, &any, 0);
+	return slot;
 }
 
 void xct_engine_configure(struct xct_engine *eng,

@@ -81,10 +81,14 @@ void xct_engine_read(const struct xct_engine *eng, uint8_t *data, uint32_t len,
 }
 
 /* A packet is in the zone of the interface it came in by; what this host makes
- * is in that of the interface that it leaves by. */
-static uint16_t zone_of(struct xct_engine *eng, const struct xct_meta *meta)
+ * is in that of the interface that it leaves by. An ICMP error is looked for
+ * where the answers of what it quotes would be. */
+static uint16_t zone_of(struct xct_engine *eng, const struct xct_visit *v)
 {
-	return xct_zone_of(eng, meta->in_if ? meta->in_if : meta->out_if);
+	const struct xct_meta *meta = v->meta;
+
+	return xct_zone_of(eng, meta->in_if ? meta->in_if : meta->out_if,
+			   v->tuple.family, &v->tuple.src, meta->mark);
 }
 
 void xct_engine_prepare(struct xct_engine *eng, struct xct_visit *visits,
@@ -93,7 +97,7 @@ void xct_engine_prepare(struct xct_engine *eng, struct xct_visit *visits,
 	for (unsigned int i = 0; i < n; i++) {
 		struct xct_visit *v = &visits[i];
 
-		v->tuple.zone = zone_of(eng, v->meta);
+		v->tuple.zone = zone_of(eng, v);
 		v->hash = xct_table_hash_zone(v->hash, v->tuple.zone);
 		xct_table_prefetch_slot(&eng->table, v->hash);
 	}

@@ -158,3 +158,19 @@ bool xct_rule_match(const struct xct_ruleset *rs, const struct xct_rule *rule,
 	       origin_matches(rule, subject) && transport_matches(rs, m, t) &&
 	       addresses_match(rs, m, t);
 }
+
+uint16_t xct_zone_match(const struct xct_ruleset *rs, const uint64_t *in,
+			uint8_t family, const struct xct_addr *src,
+			uint32_t mark)
+{
+	for (uint32_t i = 0; i < rs->n_zones; i++) {
+		const struct xct_zone *z = &rs->zones[i];
+
+		if ((z->in == XCT_ANY || bit_is_set(in, z->in)) &&
+		    (z->src == XCT_ANY ||
+		     xct_addrset_has(&rs->addrsets[z->src], family, src)) &&
+		    (mark & z->mark_mask) == z->mark)
+			return z->zone;
+	}
+	return 0;
+}

@@ -137,9 +137,12 @@ struct xct_chain {
 	uint32_t policy_id; /* counter of what no rule matched */
 };
 
-/* What comes in by an interface of the set is tracked in a zone of its own. */
+/* What comes in like this is tracked in a zone of its own. */
 struct xct_zone {
-	uint32_t in; /* index into ifsets, or XCT_ANY */
+	uint32_t in;  /* index into ifsets, or XCT_ANY */
+	uint32_t src; /* index into addrsets, or XCT_ANY */
+	uint32_t mark;
+	uint32_t mark_mask; /* of the packet's mark these bits are compared */
 	uint16_t zone;
 };
 
@@ -161,6 +164,7 @@ struct xct_ruleset {
 
 	const struct xct_zone *zones; /* the first that matches counts */
 	uint32_t n_zones;
+	bool has_packet_zones; /* some look at more than the interface */
 
 	uint64_t *hits; /* [n_hits] connections per rule; written by engine */
 	uint32_t n_hits;
@@ -186,6 +190,12 @@ bool xct_ifname_match(const char *pattern, const char *name);
 
 bool xct_rule_match(const struct xct_ruleset *rs, const struct xct_rule *rule,
 		    const struct xct_subject *subject);
+
+/* The zone of a packet from @src with @mark by an interface that is in the
+ * ifsets of @in. */
+uint16_t xct_zone_match(const struct xct_ruleset *rs, const uint64_t *in,
+			uint8_t family, const struct xct_addr *src,
+			uint32_t mark);
 
 bool xct_addrset_has(const struct xct_addrset *set, uint8_t family,
 		     const struct xct_addr *addr);

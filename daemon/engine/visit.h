@@ -19,7 +19,8 @@
 
 struct xct_zone_slot {
 	uint32_t ifindex; /* 0: none */
-	uint16_t zone;
+	uint16_t zone;	  /* unless zones look at more than the interface */
+	uint64_t in[XCT_IFSETS_MAX / 64]; /* the ifsets it is in */
 };
 
 struct xct_engine {
@@ -38,25 +39,36 @@ struct xct_engine {
 	uint32_t n_unconfirmed; /* of the table's flows: nobody sees them yet */
 };
 
-/* The zone that the rules put what @ifindex receives into. */
-uint16_t xct_zone_lookup(struct xct_engine *eng, uint32_t ifindex);
+/* What is to be known of the zones of what @ifindex receives. */
+const struct xct_zone_slot *xct_zone_lookup(struct xct_engine *eng,
+					    uint32_t ifindex);
 
-static inline uint16_t xct_zone_of(struct xct_engine *eng, uint32_t ifindex)
+/* The zone of a packet of @family from @src that comes in by @ifindex. Only
+ * where some zone asks for it, more than the interface is looked at. */
+static inline uint16_t xct_zone_of(struct xct_engine *eng, uint32_t ifindex,
+				   uint8_t family, const struct xct_addr *src,
+				   uint32_t mark)
 {
 	const struct xct_zone_slot *slot;
 
-	if (!eng->rs || !eng->rs->n_zones || !ifindex)
+	if (!eng->rs || !eng->rs->n_zones)
 		return 0;
 	slot = &eng->zones[ifindex % XCT_ZONE_CACHE];
-	return slot->ifindex == ifindex ? slot->zone
-					: xct_zone_lookup(eng, ifindex);
+	if (!ifindex || slot->ifindex != ifindex)
+		slot = xct_zone_lookup(eng, ifindex);
+	return eng->rs->has_packet_zones
+		       ? xct_zone_match(eng->rs, slot->in, family, src, mark)
+		       : slot->zone;
 }
 
-/* The zone in which its answer will be met. */
+/* The zone in which its answer will be met: it is taken to come from where the
+ * packet goes to, by the interface it leaves by, with the same mark. */
 static inline uint16_t xct_visit_answer_zone(const struct xct_visit *v)
 {
-	return xct_zone_of(v->eng,
-			   v->meta->out_if ? v->meta->out_if : v->meta->in_if);
+	const struct xct_meta *meta = v->meta;
+
+	return xct_zone_of(v->eng, meta->out_if ? meta->out_if : meta->in_if,
+			   v->tuple.family, &v->tuple.dst, meta->mark);
 }
 
 static inline bool xct_visit_is_early(const struct xct_visit *v)

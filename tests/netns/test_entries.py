@@ -4,13 +4,15 @@ conntrack(8) and the kernel's table, and for xctctl and xct's. And zones: the
 same address twice.
 """
 
+import contextlib
 import re
 import subprocess
 
 import pytest
 
 import entries
-from lab import CLIENT, SERVER, WAN, XCTCTL, Xctd, wait_for
+from lab import CLIENT, SERVER, WAN, XCTCTL, Xctd, connect, ping, wait_for
+from twin import Twin
 
 T = "-s 1.1.1.1 -d 2.2.2.2"
 UDP = f"{T} -p udp --dport 20 -t 500"
@@ -353,3 +355,81 @@ def test_a_zone_follows_a_reload_and_a_new_name(overlap):
     ask(lab, lab.twin, b"no zone")
     assert ["zone-orig" in e for e in xctd.list()] == [False]
     assert WAN not in [e["reply"]["dst"] for e in xctd.list()]
+
+
+OTHER = "10.0.0.200"
+BOTH = "-t raw -A PREROUTING -i {} -j CT --zone{} {}"
+ZONE_RULES = {
+    # kernel's rules: (xct's zones, what is printed of OTHER's connections)
+    "the source of one direction": (
+        [f"-t raw -A PREROUTING -s {OTHER} -j CT --zone-orig 7"],
+        f"{{src: {OTHER}, zone: 7}}", {"zone-orig": 7}),
+    "the source of the answers": (
+        [BOTH.format("lan0", "-reply", 9), BOTH.format("wan0", "-reply", 9)],
+        "{src: 192.0.2.0/24, zone: 9}", {"zone-reply": 9}),
+    "the mark": (
+        [f"-t raw -A PREROUTING -s {OTHER} -j MARK --set-mark 0x25",
+         f"-t raw -A PREROUTING -d {OTHER} -j MARK --set-mark 0x25",
+         "-t raw -A PREROUTING -m mark --mark 0x20/0xf0 -j CT --zone 5"],
+        "{mark: 0x20/0xf0, zone: 5}", {"zone": 5}),
+    "interface and source": (
+        [f"-t raw -A PREROUTING -i lan0 -s {OTHER} -j CT --zone-orig 3"],
+        f"{{in: wan0, src: {OTHER}, zone: 4}}\n"
+        f"  - {{in: lan0, src: [{OTHER}, 10.9.0.0/16], zone: 3}}\n"
+        f"  - {{src: {OTHER}, zone: 2}}", {"zone-orig": 3}),
+}
+
+
+def zone_talk(lab):
+    """TCP, UDP, a ping and a refused datagram, of both of the client's
+    addresses."""
+    with contextlib.ExitStack() as stack:
+        keep = stack.enter_context
+        listener = keep(lab.server.listen(SERVER, 7000))
+        for i, addr in enumerate((CLIENT, OTHER)):
+            # Open to the end: how two ends close is their timing.
+            sock = keep(connect(lab.client, SERVER, 7000, addr, 5000 + i))
+            peer = keep(listener.accept()[0])
+            sock.sendall(b"question")
+            assert peer.recv(99) == b"question"
+            yield f"open from {addr}"
+            with lab.client.udp_socket(addr, 6000 + i) as udp:
+                udp.connect((SERVER, 9))
+                udp.send(b"x")
+                with pytest.raises(ConnectionRefusedError):
+                    udp.recv(9)
+                yield f"refused from {addr}"
+            assert ping(lab.client, SERVER,
+                        args=("-e", str(70 + i), "-I", addr))
+            yield f"pinged from {addr}"
+
+
+# With NAT, answers come for the router's address, which has no mark.
+@pytest.mark.parametrize("name, is_nat", [
+    (name, is_nat) for name in ZONE_RULES for is_nat in (True, False)
+    if not (is_nat and name == "the mark")])
+def test_a_zone_by_more_than_the_interface(make_lab, name, is_nat):
+    """Beside CT --zone, --zone-orig and --zone-reply in the kernel's raw
+    table."""
+    kernel, zones, words = ZONE_RULES[name]
+    marks = [rule for rule in kernel if "MARK" in rule]
+
+    def prepare(lab):
+        lab.client.ip(f"address add {OTHER}/24 dev eth0")
+        for rule in marks:
+            lab.router.run("iptables", *rule.split())
+    rules = [rule for rule in kernel if rule not in marks]
+    if is_nat:
+        rules.append("-t nat -A POSTROUTING -o wan0 -j MASQUERADE")
+    twin = Twin(make_lab, rules, f"zones:\n  - {zones}\n" +
+                ("nat: [{out: wan0, masquerade: yes}]\n" if is_nat else ""),
+                prepare, routed=True)
+    assert twin.lockstep(zone_talk) == 6
+
+    def zones_of(table):
+        return {entries.key(e): {k: v for k, v in e.items() if "zone" in k}
+                for e in table.list()}
+    listed = zones_of(twin.xctd)
+    assert listed == zones_of(twin.kernel) and len(listed) >= 5
+    assert [v for k, v in listed.items() if ("src", OTHER) in k[1]] == \
+        [words] * 3

@@ -280,6 +280,21 @@ static void zones_are_sets_of_interfaces(void **state)
 	assert_int_equal(rs->zones[1].zone, 65535);
 	assert_string_equal(rs->ifsets[rs->zones[1].in].patterns[0], "eth1");
 	assert_int_equal(rs->zones[2].in, XCT_ANY);
+	assert_false(rs->has_packet_zones);
+	xct_config_free(config);
+
+	config = load("sets: {branch: [10.1.0.0/16, fd00::/8]}\n"
+		      "zones:\n"
+		      "  - {src: branch, mark: 0x10/0xf0, zone: 3}\n"
+		      "  - {mark: 7, zone: 4}\n");
+	rs = &config->ruleset;
+	assert_true(rs->has_packet_zones);
+	assert_int_equal(rs->zones[0].in, XCT_ANY);
+	assert_int_equal(rs->addrsets[rs->zones[0].src].n, 2);
+	assert_int_equal(rs->zones[0].mark, 0x10);
+	assert_int_equal(rs->zones[0].mark_mask, 0xf0);
+	assert_int_equal(rs->zones[1].src, XCT_ANY);
+	assert_int_equal(rs->zones[1].mark_mask, UINT32_MAX);
 	xct_config_free(config);
 
 	config = load("zones: []\n");

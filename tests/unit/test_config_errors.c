@@ -169,6 +169,15 @@ static void zones(void **state)
 		{ "zones: {in: lan0, zone: 3}\n",
 		  "f:1:8: error: zones is not a list; expected lines that "
 		  "begin with \"- \"\n" },
+		{ "zones: [{mark: 0x3/1, zone: 1}, {mark: 1/x, zone: 2}, "
+		  "{src: 1.2.3, zone: 3}]\n",
+		  "f:1:16: error: mark is \"0x3/1\", which no packet can "
+		  "have; expected no bit that the mask has not\n"
+		  "f:1:40: error: mark is \"1/x\"; expected 32 bits and "
+		  "perhaps which of them count, such as 0x10 or 0x10/0xf0\n"
+		  "f:1:61: error: src: \"1.2.3\" is no address, and no set "
+		  "of that name; expected an address, a prefix, a range "
+		  "FIRST-LAST or the name of a set\n" },
 		{ "zones: [{in: lan0, zone: 65536}, {in: lan1, zone: x}]\n",
 		  "f:1:26: error: zone is \"65536\"; expected a number from 0 "
 		  "to 65535\n"
@@ -176,11 +185,14 @@ static void zones(void **state)
 		  "65535\n" },
 		{ "zones: [{in: lan0}, {zone: 4}, {inn: lan0, zone: 5}, 7]\n",
 		  "f:1:9: error: the zone has no \"zone\"; expected {in: "
-		  "INTERFACES, zone: NUMBER}\n"
+		  "INTERFACES, zone: NUMBER}, with src or mark beside in or "
+		  "instead of it\n"
 		  "f:1:21: error: the zone has no \"in\"; expected {in: "
-		  "INTERFACES, zone: NUMBER}\n"
+		  "INTERFACES, zone: NUMBER}, with src or mark beside in or "
+		  "instead of it\n"
 		  "f:1:32: error: the zone has no \"in\"; expected {in: "
-		  "INTERFACES, zone: NUMBER}\n"
+		  "INTERFACES, zone: NUMBER}, with src or mark beside in or "
+		  "instead of it\n"
 		  "f:1:33: error: unknown key \"inn\" in zones; did you mean "
 		  "\"in\"?\n"
 		  "f:1:54: error: the zone is not a map; expected lines of "
