@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -638,6 +639,22 @@ static int read_path(const char *path, char **text, size_t *len)
 	return err;
 }
 
+/* What to do about it, if it is a matter of rights. */
+static void error_read(struct xct_diag *diag, int err)
+{
+	const struct passwd *pw = err == -EACCES ? getpwuid(geteuid()) : NULL;
+	const struct xct_pos nowhere = { 0, 0 };
+
+	if (pw)
+		(void)xct_diag_error(diag, nowhere,
+				     "cannot read: %s: this is user %s, which "
+				     "must be allowed to (chgrp %s, chmod 640)",
+				     strerror(-err), pw->pw_name, pw->pw_name);
+	else
+		(void)xct_diag_error(diag, nowhere, "cannot read: %s",
+				     strerror(-err));
+}
+
 struct xct_config *xct_config_load(const char *path,
 				   struct xct_messages *messages)
 {
@@ -652,8 +669,7 @@ struct xct_config *xct_config_load(const char *path,
 
 		diag_init(&diag, name);
 		if (diag.arena)
-			(void)xct_diag_error(&diag, (struct xct_pos){ 0, 0 },
-					     "cannot read: %s", strerror(-err));
+			error_read(&diag, err);
 		diag_fini(&diag, messages);
 	} else {
 		config = xct_config_parse(name, text, len, messages);

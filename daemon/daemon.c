@@ -326,7 +326,9 @@ static void control_takeover(void *ctx,
 	char name[32];
 
 	if (!fn(arg, XCT_KEPT_MEMORY, d->memory.fd) ||
-	    !fn(arg, XCT_KEPT_SOCKET, d->listen_fd))
+	    !fn(arg, XCT_KEPT_SOCKET, d->listen_fd) ||
+	    !fn(arg, XCT_KEPT_RAW4, d->raw.fd4) ||
+	    (d->raw.fd6 >= 0 && !fn(arg, XCT_KEPT_RAW6, d->raw.fd6)))
 		return;
 	for (unsigned int i = 0; i < d->n_workers; i++) {
 		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
@@ -567,6 +569,13 @@ static enum xct_exit start_kept(struct xct_daemon *d)
 	return XCT_EXIT_OK;
 }
 
+static enum xct_exit start_raw(struct xct_daemon *d)
+{
+	int ret = xct_kept_raw(&d->kept, &d->raw);
+
+	return ret < 0 ? xct_probe_raw_error(ret) : XCT_EXIT_OK;
+}
+
 static enum xct_exit start_socket(struct xct_daemon *d)
 {
 	const char *path = d->options.socket_path;
@@ -761,11 +770,11 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 	unsigned int bound = 0;
 	int ret;
 
-	ret = xct_rawsend_open(&d->raw,
-			       (uint32_t)XCT_STAGE_DONE
-				       << __builtin_ctz(settings->mark_mask));
+	ret = xct_rawsend_set_mark(
+		&d->raw,
+		(uint32_t)XCT_STAGE_DONE << __builtin_ctz(settings->mark_mask));
 	if (ret < 0)
-		return failed("open raw sockets", -ret);
+		return failed("set the mark of raw sockets", -ret);
 	d->env =
 		(struct xct_worker_env){ .engine = d->engine,
 					 .lock = &d->lock,
@@ -903,11 +912,11 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			       const struct xct_options *options)
 {
 	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
-		start_config,	 probe_capabilities, start_loop,
-		start_kept,	 start_socket,	     start_netdev,
-		finish_takeover, start_engine,	     start_workers,
-		lock_hooks,	 start_feed,	     start_control,
-		start_hooks,
+		start_config,  probe_capabilities, start_loop,
+		start_kept,    start_raw,	   start_socket,
+		start_netdev,  finish_takeover,	   start_engine,
+		start_workers, lock_hooks,	   start_feed,
+		start_control, start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
 
@@ -927,6 +936,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	}
 	log_ready(d);
 	xct_sd_ready();
+	d->is_ready = true;
 	return XCT_EXIT_OK;
 }
 
@@ -937,7 +947,9 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	bool is_clean = true;
 	char *error = NULL;
 
-	xct_sd_stopping();
+	/* A start that fails is none to stop. */
+	if (d->is_ready)
+		xct_sd_stopping();
 	/* With a successor in sight the hooks stay, and what they queue waits
 	 * for it. */
 	d->has_successor |= d->options.is_kept;

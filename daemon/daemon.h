@@ -82,6 +82,7 @@ struct xct_daemon {
 	bool owns_socket;     /* made here, so removed here */
 	bool has_successor;   /* leave hooks, queues and socket as they are */
 	int predecessor;      /* to be told to leave; -1: none */
+	bool is_ready;	      /* has started as a whole */
 	bool is_over;	      /* leave the main loop */
 	enum xct_exit result; /* and exit with this */
 

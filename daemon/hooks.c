@@ -666,14 +666,20 @@ static int explain(char **error, const char *name, int rc, char *err,
 		line = read_complaint(err);
 		if (line)
 			bad = line_of(input, line, &bad_len);
-		n = asprintf(error,
-			     "%s failed (status %d): %s%s%.*s%s; needed are "
-			     "CAP_NET_ADMIN and, in the kernel, the tables raw "
-			     "and mangle, the targets CT, NFQUEUE and MARK, "
-			     "the matches mark, addrtype, iprange and "
-			     "multiport",
-			     name, rc, err, bad_len ? ", at \"" : "", bad_len,
-			     bad, bad_len ? "\"" : "");
+		n = asprintf(
+			error,
+			"%s failed (status %d): %s%s%.*s%s; needed are "
+			"CAP_NET_ADMIN%s and, in the kernel, the tables raw "
+			"and mangle, the targets CT, NFQUEUE and MARK, "
+			"the matches mark, addrtype, iprange and "
+			"multiport",
+			name, rc, err, bad_len ? ", at \"" : "", bad_len, bad,
+			bad_len ? "\"" : "",
+			strstr(err, "(legacy)")
+				? ", for iptables-legacy also CAP_NET_RAW "
+				  "and a writable /run/xtables.lock (see "
+				  "xctd(8)),"
+				: "");
 		rc = strstr(err, "ermission denied") ||
 				     strstr(err, "not permitted")
 			     ? -EPERM
@@ -757,10 +763,11 @@ static bool survey_is_empty(const struct survey *survey)
 	return memcmp(survey, &empty, sizeof(empty)) == 0;
 }
 
-/* A host without IPv6 needs no hooks for it. */
+/* A host without IPv6 needs no hooks for it. Through self: where only processes
+ * are shown in /proc, it is there. */
 static bool has_family(enum family f)
 {
-	return f == V4 || access("/proc/net/if_inet6", F_OK) == 0;
+	return f == V4 || access("/proc/self/net/if_inet6", F_OK) == 0;
 }
 
 /* Does this kernel have -m socket? Not all do, and xct can do without. */

@@ -20,7 +20,9 @@ static void close_fd(int *fd)
 
 void xct_kept_init(struct xct_kept *kept)
 {
-	*kept = (struct xct_kept){ .listen_fd = -1, .memory_fd = -1 };
+	*kept = (struct xct_kept){ .listen_fd = -1,
+				   .memory_fd = -1,
+				   .raw = { -1, -1 } };
 }
 
 void xct_kept_note(void *ctx, const char *name, int fd)
@@ -35,6 +37,12 @@ void xct_kept_note(void *ctx, const char *name, int fd)
 		kept->queue[kept->n_queues].number =
 			(uint16_t)strtoul(name + prefix, NULL, 10);
 		kept->queue[kept->n_queues++].fd = fd;
+	} else if (strcmp(name, XCT_KEPT_RAW4) == 0 && kept->raw.fd4 < 0) {
+		kept->raw.fd4 = fd;
+	} else if (strcmp(name, XCT_KEPT_RAW6) == 0 && kept->raw.fd6 < 0) {
+		kept->raw.fd6 = fd;
+	} else if (strcmp(name, XCT_KEPT_INFO) == 0) {
+		xct_nfq_use_info(fd);
 	} else if (xct_sd_is_listening(fd) && kept->listen_fd < 0) {
 		kept->listen_fd = fd;
 	} else {
@@ -93,6 +101,15 @@ int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 	return ret;
 }
 
+int xct_kept_raw(struct xct_kept *kept, struct xct_rawsend *raw)
+{
+	if (kept->raw.fd4 < 0)
+		return xct_rawsend_open(raw);
+	*raw = kept->raw;
+	kept->raw = (struct xct_rawsend){ -1, -1 };
+	return 0;
+}
+
 /* The predecessor's socket of queue @number, or -1. */
 static int take_queue_fd(struct xct_kept *kept, uint16_t number)
 {
@@ -108,7 +125,7 @@ static int take_queue_fd(struct xct_kept *kept, uint16_t number)
 	return -1;
 }
 
-static void forget_queue(uint16_t number)
+void xct_kept_forget_queue(uint16_t number)
 {
 	char name[32];
 
@@ -129,7 +146,7 @@ int xct_kept_queue(struct xct_kept *kept, uint16_t number, uint32_t max_len,
 			"queue %u: its kept socket is of no use (%s)", number,
 			strerror(-ret));
 		/* While systemd has it nobody else can bind the queue. */
-		forget_queue(number);
+		xct_kept_forget_queue(number);
 	}
 	return ret;
 }
@@ -137,7 +154,7 @@ int xct_kept_queue(struct xct_kept *kept, uint16_t number, uint32_t max_len,
 void xct_kept_forget(struct xct_kept *kept)
 {
 	for (unsigned int i = 0; i < kept->n_queues; i++)
-		forget_queue(kept->queue[i].number);
+		xct_kept_forget_queue(kept->queue[i].number);
 	xct_kept_close(kept);
 }
 
@@ -145,6 +162,7 @@ void xct_kept_close(struct xct_kept *kept)
 {
 	while (kept->n_queues > 0)
 		close_fd(&kept->queue[--kept->n_queues].fd);
+	xct_rawsend_close(&kept->raw);
 	close_fd(&kept->memory_fd);
 	close_fd(&kept->listen_fd);
 }

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a predecessor has left: descriptors of the flows' memory, of queues and
- * of the control socket, handed over by systemd or by the xctd itself.
+ * What a predecessor has left: descriptors of the flows' memory, of queues, of
+ * raw sockets and of the control socket, handed over by systemd or by the xctd itself.
  */
 #ifndef XCT_DAEMON_KEPT_H
 #define XCT_DAEMON_KEPT_H
 
 #include "daemon/memory.h"
 #include "daemon/nfq.h"
+#include "daemon/rawsend.h"
 
 /* Names under which they are kept. */
 #define XCT_KEPT_MEMORY "xct-flows"
 #define XCT_KEPT_SOCKET "xct-socket"
 #define XCT_KEPT_QUEUE	"xct-queue-" /* and its number */
+#define XCT_KEPT_RAW4	"xct-raw4"
+#define XCT_KEPT_RAW6	"xct-raw6"
+#define XCT_KEPT_INFO	"xct-info" /* see xct_nfq_use_info() */
 
 /* What has not been taken into use yet; -1: none. */
 struct xct_kept {
 	int listen_fd;
 	int memory_fd;
+	struct xct_rawsend raw;
 	struct {
 		uint16_t number;
 		int fd;
@@ -36,10 +41,16 @@ void xct_kept_note(void *ctx, const char *name, int fd);
 int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 		    struct xct_memory *memory, bool *is_new);
 
+/* The raw sockets that were handed over, or newly opened ones. 0 or -errno. */
+int xct_kept_raw(struct xct_kept *kept, struct xct_rawsend *raw);
+
 /* The predecessor's queue @number; what waits in it is not lost. 0, -ENOENT, or
  * another -errno: it is of no use, and forgotten. */
 int xct_kept_queue(struct xct_kept *kept, uint16_t number, uint32_t max_len,
 		   bool fail_open, struct xct_nfq **nfq);
+
+/* systemd need not keep queue @number, nor what waits in it. */
+void xct_kept_forget_queue(uint16_t number);
 
 /* All is running: what was not needed, systemd need not keep any longer. What
  * waits in such queues is dropped. */

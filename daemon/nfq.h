@@ -100,7 +100,15 @@ int xct_nfq_receive(struct xct_nfq *nfq,
 void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,
 		    unsigned int n);
 
-/* False if nobody has bound the queue. */
+/* False if nobody has bound the queue. For the main thread. */
 bool xct_nfq_info(uint16_t number, struct xct_nfq_info *info);
+
+/* Call @fn for every queue that somebody, anybody, has bound. */
+void xct_nfq_each(void (*fn)(uint16_t number));
+
+/* Where it comes from only root may open, but whoever has it open may read:
+ * a descriptor or -errno, and one to be used from now on, which is taken. */
+int xct_nfq_open_info(void);
+void xct_nfq_use_info(int fd);
 
 #endif

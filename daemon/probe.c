@@ -13,41 +13,38 @@
 #include "daemon/log.h"
 #include "daemon/nfq.h"
 
-static bool has_capability(const struct __user_cap_data_struct *data, int cap)
-{
-	return data[cap / 32].effective >> (cap % 32) & 1;
-}
-
 enum xct_exit xct_probe_capabilities(void)
 {
 	struct __user_cap_header_struct hdr = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	static const struct {
-		int cap;
-		const char *name;
-		const char *use;
-	} needed[] = {
-		{ CAP_NET_ADMIN, "CAP_NET_ADMIN", "to bind NFQUEUE queues" },
-		{ CAP_NET_RAW, "CAP_NET_RAW", "to answer rejected packets" },
-	};
 
 	if (syscall(SYS_capget, &hdr, data) < 0) {
 		xct_log(LOG_ERR, "cannot read my capabilities: %s",
 			strerror(errno));
 		return XCT_EXIT_FAILED;
 	}
-	for (size_t i = 0; i < XCT_ARRAY_SIZE(needed); i++) {
-		if (has_capability(data, needed[i].cap))
-			continue;
-		xct_log(LOG_ERR,
-			"%s is missing, needed %s: run xctd as root, or give "
-			"it both CAP_NET_ADMIN and CAP_NET_RAW",
-			needed[i].name, needed[i].use);
-		return XCT_EXIT_CAPABILITY;
+	if (data[CAP_NET_ADMIN / 32].effective >> CAP_NET_ADMIN % 32 & 1)
+		return XCT_EXIT_OK;
+	xct_log(LOG_ERR,
+		"CAP_NET_ADMIN is missing, needed to bind NFQUEUE "
+		"queues: run xctd as root, or give it this capability");
+	return XCT_EXIT_CAPABILITY;
+}
+
+enum xct_exit xct_probe_raw_error(int error)
+{
+	if (error != -EPERM) {
+		xct_log(LOG_ERR, "cannot open raw sockets: %s",
+			strerror(-error));
+		return XCT_EXIT_FAILED;
 	}
-	return XCT_EXIT_OK;
+	xct_log(LOG_ERR,
+		"CAP_NET_RAW is missing, needed to answer rejected packets: "
+		"run xctd as root, give it this capability, or start it by "
+		"the unit file, which has the raw sockets opened for it");
+	return XCT_EXIT_CAPABILITY;
 }
 
 enum xct_exit xct_probe_socket_error(const char *path, int error)

@@ -24,6 +24,9 @@ enum xct_exit {
 /* May this process do what xctd does? */
 enum xct_exit xct_probe_capabilities(void);
 
+/* Why xct_rawsend_open() failed with @error (-errno). */
+enum xct_exit xct_probe_raw_error(int error);
+
 /* Why xct_control_listen(@path) failed with @error (-errno). */
 enum xct_exit xct_probe_socket_error(const char *path, int error);
 

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int open_raw(int family, uint32_t mark)
+static int open_raw(int family)
 {
 	int fd, on = 1, ret = 0;
 
@@ -26,8 +26,6 @@ static int open_raw(int family, uint32_t mark)
 	else
 		ret = setsockopt(fd, IPPROTO_IPV6, IPV6_HDRINCL, &on,
 				 sizeof(on));
-	if (ret == 0)
-		ret = setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
 	if (ret < 0) {
 		ret = -errno;
 		(void)close(fd); /* nothing was written */
@@ -36,20 +34,31 @@ static int open_raw(int family, uint32_t mark)
 	return fd;
 }
 
-int xct_rawsend_open(struct xct_rawsend *raw, uint32_t mark)
+int xct_rawsend_open(struct xct_rawsend *raw)
 {
 	int fd;
 
-	fd = open_raw(AF_INET, mark);
+	fd = open_raw(AF_INET);
 	if (fd < 0)
 		return fd;
 	raw->fd4 = fd;
-	fd = open_raw(AF_INET6, mark);
+	fd = open_raw(AF_INET6);
 	if (fd < 0 && fd != -EAFNOSUPPORT) {
 		(void)close(raw->fd4); /* nothing was written */
 		return fd;
 	}
 	raw->fd6 = fd < 0 ? -1 : fd;
+	return 0;
+}
+
+int xct_rawsend_set_mark(const struct xct_rawsend *raw, uint32_t mark)
+{
+	const int fds[] = { raw->fd4, raw->fd6 };
+
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0 && setsockopt(fds[i], SOL_SOCKET, SO_MARK,
+					      &mark, sizeof(mark)) < 0)
+			return -errno;
 	return 0;
 }
 

@@ -9,12 +9,17 @@
 #include "common/types.h"
 
 struct xct_rawsend {
-	int fd4;
+	int fd4; /* -1: not open */
 	int fd6; /* -1: this host has no IPv6 */
 };
 
-/* 0 or -errno; on failure there is nothing to close. */
-int xct_rawsend_open(struct xct_rawsend *raw, uint32_t mark);
+/* Only this needs CAP_NET_RAW: it may be done by another process. 0 or -errno;
+ * on failure there is nothing to close. */
+int xct_rawsend_open(struct xct_rawsend *raw);
+
+/* Have all that is sent carry @mark. 0 or -errno. */
+int xct_rawsend_set_mark(const struct xct_rawsend *raw, uint32_t mark);
+
 void xct_rawsend_close(struct xct_rawsend *raw);
 
 /* Send @len bytes from the IP header on, never waiting. @ifindex is the

@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -202,6 +203,18 @@ def test_a_stale_socket_is_taken_over(routed):
     assert os.path.exists(xctd.sock)
     xctd._start(())
     assert ping(routed.client, SERVER)
+
+
+def test_a_start_that_is_refused_is_no_stop(routed):
+    path = str(routed.dir / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        code, _ = run_xctd(routed, "-s", str(routed.dir / "x"), policy=BROKEN,
+                           env={**os.environ, "NOTIFY_SOCKET": path})
+        assert code == EXIT_CONFIG
+        notify.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            notify.recv(4096)
 
 
 def test_without_the_capability_it_says_so(routed):
