@@ -674,14 +674,21 @@ struct xct_config *xct_config_load(const char *path,
 	} else {
 		config = xct_config_parse(name, text, len, messages);
 	}
-	free(text);
+	if (!config) {
+		free(text);
+		return NULL;
+	}
+	config->text = text;
+	config->len = len;
 	return config;
 }
 
 void xct_config_free(struct xct_config *config)
 {
-	if (config)
-		xct_arena_free(config->arena);
+	if (!config)
+		return;
+	free(config->text);
+	xct_arena_free(config->arena);
 }
 
 void xct_messages_fini(struct xct_messages *messages)

@@ -32,6 +32,8 @@ struct xct_settings {
 struct xct_config {
 	struct xct_settings settings;
 	struct xct_ruleset ruleset;
+	char *text; /* that it was loaded from; NULL: it was only parsed */
+	size_t len;
 	void *arena; /* opaque */
 };
 

@@ -44,18 +44,24 @@
 	((struct xct_daemon *)(void *)((char *)(poll)-offsetof( \
 		struct xct_daemon, member)))
 
+/* The command line comes first. */
+static void apply_options(struct xct_config *config,
+			  const struct xct_options *options)
+{
+	if (options->queue >= 0)
+		config->settings.queue_first = (uint16_t)options->queue;
+	if (options->workers >= 0)
+		config->settings.workers = (uint16_t)options->workers;
+}
+
 struct xct_config *xct_daemon_load(const struct xct_options *options,
 				   struct xct_messages *messages)
 {
 	struct xct_config *config;
 
 	config = xct_config_load(options->config_path, messages);
-	if (!config)
-		return NULL;
-	if (options->queue >= 0)
-		config->settings.queue_first = (uint16_t)options->queue;
-	if (options->workers >= 0)
-		config->settings.workers = (uint16_t)options->workers;
+	if (config)
+		apply_options(config, options);
 	return config;
 }
 
@@ -412,6 +418,18 @@ static bool are_workers_alive(const struct xct_daemon *d, xct_msec now)
 	return true;
 }
 
+static void tell_status(struct xct_daemon *d, xct_msec now)
+{
+	d->status_ms = now;
+	if (!xct_sd_is_notified())
+		return;
+	xct_sd_status("%u flows, generation %u of the rules%s", count_flows(d),
+		      d->generation,
+		      d->is_config_kept ? "; the file is not in order, these "
+					  "are of before"
+					: "");
+}
+
 static void notify(struct xct_daemon *d, xct_msec now)
 {
 	if (d->watchdog_ms && now - d->alive_ms >= d->watchdog_ms / 2 &&
@@ -419,11 +437,8 @@ static void notify(struct xct_daemon *d, xct_msec now)
 		xct_sd_alive();
 		d->alive_ms = now;
 	}
-	if (xct_sd_is_notified() && now - d->status_ms >= STATUS_MS) {
-		xct_sd_status("%u flows, generation %u of the rules",
-			      count_flows(d), d->generation);
-		d->status_ms = now;
-	}
+	if (now - d->status_ms >= STATUS_MS)
+		tell_status(d, now);
 }
 
 /* A walk in search of flows that are translated by rules of before @age_ms. */
@@ -516,6 +531,23 @@ static enum xct_exit failed(const char *what, int error)
 	return XCT_EXIT_FAILED;
 }
 
+/* After a crash: the configuration that was in force, if systemd has it. */
+static void load_kept(struct xct_daemon *d)
+{
+	struct xct_messages messages = { 0 }; /* have been said before */
+
+	d->config = xct_kept_rules(&d->kept, d->options.config_path, &messages);
+	xct_messages_fini(&messages);
+	if (!d->config)
+		return;
+	apply_options(d->config, &d->options);
+	d->is_config_kept = true;
+	xct_log(LOG_ERR,
+		"%s is not in order: going on with the rules of before the "
+		"crash; mend it and reload",
+		d->options.config_path);
+}
+
 static enum xct_exit start_config(struct xct_daemon *d)
 {
 	struct xct_messages messages = { 0 };
@@ -524,6 +556,8 @@ static enum xct_exit start_config(struct xct_daemon *d)
 	if (messages.text)
 		xct_log_lines(d->config ? LOG_WARNING : LOG_ERR, messages.text);
 	xct_messages_fini(&messages);
+	if (!d->config)
+		load_kept(d);
 	if (!d->config)
 		return XCT_EXIT_CONFIG;
 	d->generation = 1;
@@ -912,10 +946,10 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			       const struct xct_options *options)
 {
 	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
-		start_config,  probe_capabilities, start_loop,
-		start_kept,    start_raw,	   start_socket,
-		start_netdev,  finish_takeover,	   start_engine,
-		start_workers, lock_hooks,	   start_feed,
+		start_kept,    start_config,	probe_capabilities,
+		start_loop,    start_raw,	start_socket,
+		start_netdev,  finish_takeover, start_engine,
+		start_workers, lock_hooks,	start_feed,
 		start_control, start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
@@ -935,8 +969,11 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 		}
 	}
 	log_ready(d);
+	tell_status(d, xct_clock_now());
 	xct_sd_ready();
 	d->is_ready = true;
+	if (d->options.is_kept && !d->is_config_kept)
+		xct_kept_put_rules(d->config);
 	return XCT_EXIT_OK;
 }
 

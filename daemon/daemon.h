@@ -51,9 +51,10 @@ struct xct_daemon {
 	pthread_mutex_t lock; /* of engine, netdev, ruleset, events, gone */
 
 	struct xct_config *config; /* in force; rules: under the lock */
-	unsigned int generation;   /* of config: 1, then 1 more a reload */
-	time_t loaded_at;	   /* of config; wall clock, to be shown */
-	xct_msec loaded_ms;	   /* the same by the daemon's clock */
+	bool is_config_kept;	 /* that of before, the file is not in order */
+	unsigned int generation; /* of config: 1, then 1 more a reload */
+	time_t loaded_at;	 /* of config; wall clock, to be shown */
+	xct_msec loaded_ms;	 /* the same by the daemon's clock */
 	xct_msec started_ms;
 
 	struct xct_engine *engine;

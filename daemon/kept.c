@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
@@ -22,6 +24,7 @@ void xct_kept_init(struct xct_kept *kept)
 {
 	*kept = (struct xct_kept){ .listen_fd = -1,
 				   .memory_fd = -1,
+				   .rules_fd = -1,
 				   .raw = { -1, -1 } };
 }
 
@@ -32,6 +35,8 @@ void xct_kept_note(void *ctx, const char *name, int fd)
 
 	if (strcmp(name, XCT_KEPT_MEMORY) == 0 && kept->memory_fd < 0) {
 		kept->memory_fd = fd;
+	} else if (strcmp(name, XCT_KEPT_RULES) == 0 && kept->rules_fd < 0) {
+		kept->rules_fd = fd;
 	} else if (strncmp(name, XCT_KEPT_QUEUE, prefix) == 0 &&
 		   kept->n_queues < XCT_QUEUES_MAX) {
 		kept->queue[kept->n_queues].number =
@@ -101,6 +106,38 @@ int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 	return ret;
 }
 
+void xct_kept_put_rules(const struct xct_config *config)
+{
+	int fd = memfd_create(XCT_KEPT_RULES, MFD_CLOEXEC);
+
+	xct_sd_forget(XCT_KEPT_RULES); /* older ones would be worse than none */
+	if (fd >= 0 &&
+	    write(fd, config->text, config->len) == (ssize_t)config->len)
+		xct_sd_keep(XCT_KEPT_RULES, fd);
+	else
+		xct_log(LOG_WARNING, "cannot have the rules kept: %s",
+			strerror(errno));
+	close_fd(&fd);
+}
+
+struct xct_config *xct_kept_rules(struct xct_kept *kept, const char *name,
+				  struct xct_messages *messages)
+{
+	struct xct_config *config = NULL;
+	struct stat st;
+	char *text;
+
+	if (kept->rules_fd < 0 || fstat(kept->rules_fd, &st) < 0)
+		return NULL;
+	text = malloc((size_t)st.st_size + 1);
+	if (text && pread(kept->rules_fd, text, (size_t)st.st_size, 0) ==
+			    (ssize_t)st.st_size)
+		config = xct_config_parse(name, text, (size_t)st.st_size,
+					  messages);
+	free(text);
+	return config;
+}
+
 int xct_kept_raw(struct xct_kept *kept, struct xct_rawsend *raw)
 {
 	if (kept->raw.fd4 < 0)
@@ -164,5 +201,6 @@ void xct_kept_close(struct xct_kept *kept)
 		close_fd(&kept->queue[--kept->n_queues].fd);
 	xct_rawsend_close(&kept->raw);
 	close_fd(&kept->memory_fd);
+	close_fd(&kept->rules_fd);
 	close_fd(&kept->listen_fd);
 }

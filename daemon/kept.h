@@ -6,6 +6,7 @@
 #ifndef XCT_DAEMON_KEPT_H
 #define XCT_DAEMON_KEPT_H
 
+#include "daemon/config.h"
 #include "daemon/memory.h"
 #include "daemon/nfq.h"
 #include "daemon/rawsend.h"
@@ -14,6 +15,7 @@
 #define XCT_KEPT_MEMORY "xct-flows"
 #define XCT_KEPT_SOCKET "xct-socket"
 #define XCT_KEPT_QUEUE	"xct-queue-" /* and its number */
+#define XCT_KEPT_RULES	"xct-rules"
 #define XCT_KEPT_RAW4	"xct-raw4"
 #define XCT_KEPT_RAW6	"xct-raw6"
 #define XCT_KEPT_INFO	"xct-info" /* see xct_nfq_use_info() */
@@ -22,6 +24,7 @@
 struct xct_kept {
 	int listen_fd;
 	int memory_fd;
+	int rules_fd;
 	struct xct_rawsend raw;
 	struct {
 		uint16_t number;
@@ -40,6 +43,15 @@ void xct_kept_note(void *ctx, const char *name, int fd);
  * can be used, else new. @is_new says which. 0 or -errno. */
 int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 		    struct xct_memory *memory, bool *is_new);
+
+/*
+ * The text of the configuration in force, for when xctd dies while the file is
+ * not in order: have systemd keep it, or parse what it has kept (NULL: there is
+ * none, or it is wrong).
+ */
+void xct_kept_put_rules(const struct xct_config *config);
+struct xct_config *xct_kept_rules(struct xct_kept *kept, const char *name,
+				  struct xct_messages *messages);
 
 /* The raw sockets that were handed over, or newly opened ones. 0 or -errno. */
 int xct_kept_raw(struct xct_kept *kept, struct xct_rawsend *raw);

@@ -210,6 +210,9 @@ static void swap(struct xct_daemon *d, struct xct_config *next,
 					next->settings.fail_open);
 	d->env.busy_poll_us = next->settings.busy_poll_us;
 	d->generation++;
+	d->is_config_kept = false;
+	if (d->options.is_kept)
+		xct_kept_put_rules(d->config);
 	d->loaded_at = time(NULL);
 	d->loaded_ms = xct_clock_now();
 }
