@@ -12,6 +12,7 @@ BASHDIR    ?= $(DATADIR)/bash-completion/completions
 ZSHDIR     ?= $(DATADIR)/zsh/vendor-completions
 FISHDIR    ?= $(DATADIR)/fish/vendor_completions.d
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 SYSCONFDIR ?= /etc
 DESTDIR    ?=
 
@@ -162,8 +163,8 @@ bench-engine: $(B)/tests/bench/engine ## what the engine alone costs; ROUNDS=
 		"$$(git describe --always --dirty 2>/dev/null || echo none)" \
 		$(ROUNDS)
 
-INSTALL_DIRS := $(SBINDIR) $(UNITDIR) $(MANDIR)/man5 $(MANDIR)/man8 \
-	$(SYSCONFDIR)/xct $(DATADIR)/xct $(DATADIR)/doc/xct/examples \
+INSTALL_DIRS := $(SBINDIR) $(UNITDIR) $(SYSUSERSDIR) $(MANDIR)/man5 \
+	$(MANDIR)/man8 $(SYSCONFDIR)/xct $(DATADIR)/xct $(DATADIR)/doc/xct/examples \
 	$(BASHDIR) $(ZSHDIR) $(FISHDIR)
 # Paths that installed files name.
 PATHS := sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|/etc/xct|$(SYSCONFDIR)/xct|g' \
@@ -181,15 +182,19 @@ install: all ## install below PREFIX (honours DESTDIR, SBINDIR ...)
 	install -m 644 ctl/completion/xctctl.bash '$(DESTDIR)$(BASHDIR)/xctctl'
 	install -m 644 ctl/completion/_xctctl '$(DESTDIR)$(ZSHDIR)'
 	install -m 644 ctl/completion/xctctl.fish '$(DESTDIR)$(FISHDIR)'
-	test -e '$(DESTDIR)$(SYSCONFDIR)/xct/rules.yaml' || \
-		$(PATHS) conf/rules.yaml > '$(DESTDIR)$(SYSCONFDIR)/xct/rules.yaml'
+	test -e '$(DESTDIR)$(SYSCONFDIR)/xct/rules.yaml' || { umask 022; \
+		$(PATHS) conf/rules.yaml > '$(DESTDIR)$(SYSCONFDIR)/xct/rules.yaml'; }
+	install -m 644 systemd/xct.sysusers '$(DESTDIR)$(SYSUSERSDIR)/xct.conf'
 	$(PATHS) systemd/xctd.service > '$(DESTDIR)$(UNITDIR)/xctd.service'
 	$(PATHS) systemd/xctd.socket > '$(DESTDIR)$(UNITDIR)/xctd.socket'
+	test -n '$(DESTDIR)' || ! command -v systemd-sysusers || \
+		systemd-sysusers '$(SYSUSERSDIR)/xct.conf'
 
-uninstall: ## remove what install put there; rules.yaml stays
+uninstall: ## remove what install put there; rules.yaml and user xct stay
 	rm -f '$(DESTDIR)$(SBINDIR)/xctd' '$(DESTDIR)$(SBINDIR)/xctctl' \
 		'$(DESTDIR)$(UNITDIR)/xctd.service' \
 		'$(DESTDIR)$(UNITDIR)/xctd.socket' \
+		'$(DESTDIR)$(SYSUSERSDIR)/xct.conf' \
 		'$(DESTDIR)$(BASHDIR)/xctctl' '$(DESTDIR)$(ZSHDIR)/_xctctl' \
 		'$(DESTDIR)$(FISHDIR)/xctctl.fish'
 	for page in $(notdir $(MANUALS)); do \

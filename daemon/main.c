@@ -10,7 +10,7 @@
 #include "common/frame.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
-#include "daemon/sd.h"
+#include "daemon/service.h"
 
 #define CONFIG_PATH "/etc/xct/rules.yaml"
 
@@ -20,7 +20,9 @@ enum {
 	OPT_WORKERS,
 	OPT_KEEP,
 	OPT_TAKEOVER,
-	OPT_UNHOOK
+	OPT_UNHOOK,
+	OPT_PRE_START,
+	OPT_POST_STOP
 };
 
 static const struct option long_options[] = {
@@ -32,6 +34,8 @@ static const struct option long_options[] = {
 	{ "keep", no_argument, NULL, OPT_KEEP },
 	{ "takeover", no_argument, NULL, OPT_TAKEOVER },
 	{ "unhook", no_argument, NULL, OPT_UNHOOK },
+	{ "pre-start", no_argument, NULL, OPT_PRE_START },
+	{ "post-stop", no_argument, NULL, OPT_POST_STOP },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -60,9 +64,11 @@ static void print_usage(FILE *out)
 		"                       (systemd keeps them; it runs xctd so)\n"
 		"      --takeover       take flows and queues over from the "
 		"xctd that runs\n"
-		"      --unhook         only take hooks away that were left, "
-		"unless a successor\n"
-		"                       is on its way\n"
+		"      --unhook         only take away the hooks that an xctd "
+		"has left\n"
+		"      --pre-start      what systemd runs before xctd, with all "
+		"rights\n"
+		"      --post-stop      what systemd runs after it has ended\n"
 		"  -v, --verbose        log more\n"
 		"  -V, --version        print the version\n"
 		"  -h, --help           print this\n");
@@ -126,37 +132,6 @@ static enum xct_exit serve(const struct xct_options *options)
 	return result;
 }
 
-/*
- * After the service has ended. systemd restarts it, or is about to: hooks and
- * queues wait for the next one, and nothing passes unfiltered. Else it was
- * stopped, and the host shall be as if it had never run.
- */
-static enum xct_exit unhook(const struct xct_options *options)
-{
-	struct xct_messages messages = { 0 };
-	struct xct_config *config;
-	struct xct_hooks *hooks;
-	bool is_manual;
-	char *error = NULL;
-	int err = 0;
-
-	if (!xct_sd_is_stopped())
-		return XCT_EXIT_OK;
-	config = xct_daemon_load(options, &messages);
-	is_manual = config && config->settings.hooks == XCT_HOOKS_MANUAL;
-	xct_messages_fini(&messages);
-	xct_config_free(config);
-	hooks = xct_hooks_new();
-	if (hooks && !is_manual)
-		err = xct_hooks_remove(hooks, &error);
-	if (!hooks || err)
-		xct_log(LOG_ERR, "cannot remove the hooks: %s",
-			error ? error : "no memory");
-	free(error);
-	xct_hooks_free(hooks);
-	return hooks && !err ? XCT_EXIT_OK : XCT_EXIT_FAILED;
-}
-
 int main(int argc, char **argv)
 {
 	struct xct_options options = { .config_path = CONFIG_PATH,
@@ -164,7 +139,8 @@ int main(int argc, char **argv)
 				       .queue = -1,
 				       .workers = -1 };
 	int opt, priority = LOG_INFO;
-	bool is_check = false, is_unhook = false;
+	bool is_check = false, is_unhook = false, is_before = false,
+	     is_after = false;
 
 	while ((opt = getopt_long(argc, argv, "c:s:vVh", long_options, NULL)) !=
 	       -1) {
@@ -199,6 +175,12 @@ int main(int argc, char **argv)
 		case OPT_UNHOOK:
 			is_unhook = true;
 			break;
+		case OPT_PRE_START:
+			is_before = true;
+			break;
+		case OPT_POST_STOP:
+			is_after = true;
+			break;
 		case 'v':
 			priority = LOG_DEBUG;
 			break;
@@ -221,6 +203,10 @@ int main(int argc, char **argv)
 	}
 	xct_log_init(priority);
 	if (is_unhook)
-		return unhook(&options);
+		return xct_service_unhook(&options);
+	if (is_before)
+		return xct_service_pre_start();
+	if (is_after)
+		return xct_service_post_stop(&options);
 	return is_check ? check(&options) : serve(&options);
 }

@@ -15,6 +15,7 @@
 #include "daemon/describe.h"
 #include "daemon/reassembly.h"
 #include "daemon/sd.h"
+#include "daemon/service.h"
 
 /* jansson's _new functions take what is given, also when they fail, and accept
  * NULL for it: a failure shows where the text is made. */
@@ -205,6 +206,17 @@ char *xct_report_rules(struct xct_daemon *d)
 	return dump(root);
 }
 
+/* Of the service: how often it has started since its last stop, and how it
+ * ended last. */
+static void set_lives(json_t *root)
+{
+	struct xct_lives lives;
+
+	xct_lives_read(&lives);
+	set(root, "starts", number(lives.starts));
+	set(root, "last_end", json_string(lives.end[0] ? lives.end : "none"));
+}
+
 char *xct_report_status(struct xct_daemon *d)
 {
 	const struct xct_settings *settings = &d->config->settings;
@@ -228,6 +240,7 @@ char *xct_report_status(struct xct_daemon *d)
 	set(root, "pid", number((uint64_t)getpid()));
 	set(root, "uptime_s", number((xct_clock_now() - d->started_ms) / 1000));
 	set(root, "config", json_string(d->options.config_path));
+	set(root, "config_kept", json_boolean(d->is_config_kept));
 	set(root, "generation", number(d->generation));
 	set(root, "loaded_at", json_string(loaded));
 	set(root, "flows", number(stats.flows));
@@ -242,6 +255,8 @@ char *xct_report_status(struct xct_daemon *d)
 	set(root, "events_missed", number(feed.missed));
 	set(root, "fail_open", json_boolean(settings->fail_open));
 	set(root, "systemd", json_boolean(xct_sd_is_notified()));
+	if (d->options.is_kept)
+		set_lives(root);
 	return dump(root);
 }
 

@@ -131,47 +131,73 @@ void xct_sd_forget(const char *name)
 #define SYSTEMD	     "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 
-/* The type of the job of this process's unit ("stop", "restart"); caller frees.
+/* The type of the job of the unit at @path ("stop", "restart"); caller frees.
  * NULL: there is none, or nobody tells. */
-static char *job_type(sd_bus *bus)
+static char *job_type(sd_bus *bus, const char *path)
 {
-	sd_bus_message *unit = NULL, *job = NULL;
-	const char *path = NULL;
+	sd_bus_message *job = NULL;
 	char *type = NULL;
 	uint32_t id = 0;
 
-	if (sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager",
-			       "GetUnitByPID", NULL, &unit, "u",
-			       (uint32_t)getpid()) >= 0 &&
-	    sd_bus_message_read(unit, "o", &path) >= 0 &&
-	    sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Unit", "Job",
+	if (sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Unit", "Job",
 				NULL, &job, "(uo)") >= 0 &&
 	    sd_bus_message_read(job, "(uo)", &id, &path) >= 0 && id != 0)
 		(void)sd_bus_get_property_string(bus, SYSTEMD, path,
 						 SYSTEMD ".Job", "JobType",
 						 NULL, &type);
-	sd_bus_message_unref(unit);
 	sd_bus_message_unref(job);
 	return type;
 }
 
-bool xct_sd_is_stopped(void)
+/* Has the unit at @path been active since it was started last? */
+static bool was_active(sd_bus *bus, const char *path)
 {
-	const char *result = getenv("SERVICE_RESULT");
-	bool is_restart = false;
-	sd_bus *bus = NULL;
-	char *type;
+	uint64_t started = 0, active = 0;
 
-	if (result && strcmp(result, "success") != 0)
-		return false;
+	/* Where this fails both are 0. */
+	(void)sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Unit",
+					  "InactiveExitTimestampMonotonic",
+					  NULL, 't', &started);
+	(void)sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Unit",
+					  "ActiveEnterTimestampMonotonic", NULL,
+					  't', &active);
+	return active > started;
+}
+
+static enum xct_sd_end ask_how_ended(sd_bus *bus, const char *path)
+{
+	enum xct_sd_end end = XCT_SD_DIED;
+	char *type = job_type(bus, path);
+
+	if (type && strcmp(type, "stop") == 0)
+		end = XCT_SD_STOPPED;
+	else if (type && strstr(type, "restart"))
+		end = XCT_SD_RESTARTED;
+	else if (!was_active(bus, path))
+		end = XCT_SD_NOT_READY;
+	free(type);
+	return end;
+}
+
+enum xct_sd_end xct_sd_how_ended(void)
+{
+	const char *result = getenv("SERVICE_RESULT"), *path;
+	enum xct_sd_end end = XCT_SD_DIED;
+	sd_bus_message *unit = NULL;
+	sd_bus *bus = NULL;
+
 	/* Directly: there need not be a D-Bus daemon. */
 	if (sd_bus_new(&bus) >= 0 &&
 	    sd_bus_set_address(bus, "unix:path=/run/systemd/private") >= 0 &&
-	    sd_bus_start(bus) >= 0) {
-		type = job_type(bus);
-		is_restart = type && strcmp(type, "restart") == 0;
-		free(type);
-	}
+	    sd_bus_start(bus) >= 0 &&
+	    sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager",
+			       "GetUnitByPID", NULL, &unit, "u",
+			       (uint32_t)getpid()) >= 0 &&
+	    sd_bus_message_read(unit, "o", &path) >= 0)
+		end = ask_how_ended(bus, path);
+	else if (!result || strcmp(result, "success") == 0)
+		end = XCT_SD_STOPPED;
+	sd_bus_message_unref(unit);
 	sd_bus_unref(bus);
-	return !is_restart;
+	return end;
 }

@@ -38,9 +38,14 @@ bool xct_sd_is_listening(int fd);
 void xct_sd_keep(const char *name, int fd);
 void xct_sd_forget(const char *name);
 
-/* Asked by a process that systemd runs after the service has ended: is that
- * for good? Not if it has failed (it will be started again) or is being
- * restarted. Where systemd does not say, it is. */
-bool xct_sd_is_stopped(void);
+/* Asked by a process that systemd runs after the service has ended: was that
+ * asked for? Where systemd does not say, its result tells. */
+enum xct_sd_end {
+	XCT_SD_DIED,	  /* no: it will be started again */
+	XCT_SD_NOT_READY, /* no, nor has it become ready: it will be too */
+	XCT_SD_RESTARTED, /* yes, and it will be too */
+	XCT_SD_STOPPED,	  /* yes, for good */
+};
+enum xct_sd_end xct_sd_how_ended(void);
 
 #endif

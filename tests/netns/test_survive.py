@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 
-from lab import XCTD, wait_for
+import pytest
+
+from lab import SERVER6, XCTD, can_connect, wait_for
 from test_systemd import machine
 
 SERVER = "192.0.2.2"
@@ -25,10 +27,10 @@ def lost(out):
     return int(sent) - int(got)
 
 
-def take_over(lab, old):
+def take_over(lab, old, *prefix):
     """Start a successor; returns when the old one has gone."""
     log = open(old.log, "ab")
-    new = lab.router.start(XCTD, "--takeover", "-c", str(old.config), "-s",
+    new = lab.router.start(*prefix, XCTD, "--takeover", "-c", str(old.config), "-s",
                            old.sock, stderr=log, stdin=subprocess.DEVNULL)
     log.close()
     assert old.process.wait(10) == 0
@@ -132,17 +134,147 @@ END
     assert out.count(" packets=400 bytes=33600 ") == 2
 
 
-def test_a_broken_configuration_stays_out_and_closed():
-    machine("""
+def test_a_successor_rejects_through_the_sockets_it_was_given(routed):
+    xctd = routed.start_xctd("filter: {forward: {default: reject}}")
+    take_over(routed, xctd, "setpriv", "--bounding-set=-net_raw")
+    assert can_connect(routed.client, SERVER, 80, timeout=5) == "refused"
+    assert can_connect(routed.client, SERVER6, 80, timeout=5) == "refused"
+    xctd.stop()
+
+
+FLOW = """
+    xctctl create -p tcp --src 192.0.2.1 --dst 192.0.2.2 --sport 1000 \\
+        --dport 2000 --state ESTABLISHED -t 3600 > /dev/null
+"""
+IS_FLOW_THERE = "test \"$(xctctl list -p tcp --sport 1000 2>&1 | wc -l)\" = 2\n"
+
+
+def test_a_broken_configuration_stays_out_until_it_is_mended():
+    machine(f"""
     systemctl start xctd
+    {FLOW}
     echo 'natt: []' > /etc/xct/rules.yaml
     expect_failure systemctl restart xctd
-    # Not running, and nothing passes: fail closed.
+    say nothing passes: fail closed
     iptables-save | grep -q NFQUEUE
     expect_failure ping -c 1 -W 1 192.0.2.2
+    say visible
+    test "$(systemctl is-active xctd)" = activating
+    journalctl -u xctd -p err -o cat --no-pager | grep natt
+    until systemctl show -p StatusText xctd | grep 'crash loop.* exited 4'; do
+        sleep 0.1
+    done
+    expect_failure ping -c 1 -W 1 192.0.2.2
+    say mended
     echo 'nat: []' > /etc/xct/rules.yaml
-    systemctl start xctd
+    until [ "$(systemctl is-active xctd)" = active ]; do sleep 0.1; done
     ping -c 1 -W 2 192.0.2.2
+    {IS_FLOW_THERE}
     systemctl stop xctd
     ping -c 1 -W 2 192.0.2.2
     """)
+
+
+def test_after_a_crash_a_broken_file_does_not_replace_the_rules():
+    machine("""
+    rule() {
+        echo "filter: {output: {rules: [{name: $1, proto: udp, drop: yes}]}}"
+    }
+    rule first > /etc/xct/rules.yaml
+    systemctl start xctd
+    rule second > /etc/xct/rules.yaml
+    systemctl reload xctd
+    echo 'natt: []' > /etc/xct/rules.yaml
+    expect_failure systemctl reload xctd
+    for _ in 1 2; do
+        kill_xctd KILL
+        xctctl rules | grep second
+    done
+    xctctl status | grep 'config_kept: yes'
+    until systemctl show -p StatusText xctd | grep 'of before'; do
+        sleep 0.1
+    done
+    journalctl -u xctd -p err -o cat --no-pager | grep 'of before the crash'
+    ping -c 1 -W 2 192.0.2.2
+
+    say mended
+    rule third > /etc/xct/rules.yaml
+    systemctl reload xctd
+    xctctl rules | grep third
+    xctctl status | grep 'config_kept: no'
+
+    say a restart insists on the file
+    echo 'natt: []' > /etc/xct/rules.yaml
+    expect_failure systemctl restart xctd
+    expect_failure ping -c 1 -W 1 192.0.2.2
+    """)
+
+
+# xctd dies at its start as long as there is a file /etc/crash.
+CRASH = """
+    crash() { systemctl kill --signal=SEGV --kill-who=main xctd; }
+    await_loop() {
+        until systemctl show -p StatusText xctd | grep 'crash loop'; do
+            sleep 0.1
+        done
+    }
+    mkdir -p /etc/systemd/system/xctd.service.d
+    cat > /etc/systemd/system/xctd.service.d/crash.conf <<'END'
+[Service]
+ExecStart=
+ExecStart=/bin/sh -c '[ ! -e /etc/crash ] || kill -SEGV $$$$; \
+    exec /usr/sbin/xctd --keep -c /etc/xct/rules.yaml'
+END
+    systemctl daemon-reload
+"""
+
+
+@pytest.mark.parametrize("policy", ["accept", "drop"])
+def test_in_a_crash_loop_the_policy_says_what_passes(policy):
+    test = "" if policy == "accept" else "expect_failure"
+    machine(f"""
+    echo 'settings: {{queue: {{on-failure: {policy}}}}}' > /etc/xct/rules.yaml
+    {CRASH}
+    systemctl start xctd
+    {FLOW}
+    touch /etc/crash
+    crash
+    await_loop
+    test ! -s /proc/net/netfilter/nfnetlink_queue
+    {test} ping -c 1 -W 1 192.0.2.2
+    iptables-save | grep -q NFQUEUE
+    journalctl -u xctd -p err -o cat --no-pager | grep 'crash loop'
+
+    say the cause is gone
+    rm /etc/crash
+    until [ "$(systemctl is-active xctd)" = active ]; do sleep 0.1; done
+    ping -c 1 -W 2 192.0.2.2
+    {IS_FLOW_THERE}
+    xctctl status | tee /dev/stderr | grep 'last_end: killed SEGV'
+    test "$(xctctl status | sed -n 's/^starts: //p')" -gt 8
+
+    say a stop ends a loop
+    touch /etc/crash
+    crash
+    await_loop
+    systemctl stop xctd
+    test "$(systemctl is-active xctd || :)" != activating
+    # By the service, or between two starts by the socket, a moment later.
+    while iptables-save | grep -q NFQUEUE; do sleep 0.1; done
+    ping -c 1 -W 1 192.0.2.2
+    """)
+
+
+def test_deaths_of_one_that_served_are_no_crash_loop():
+    out = machine("""
+    systemctl start xctd
+    ping -q -i 0.01 -c 300 -W 5 192.0.2.2 > /tmp/ping &
+    for _ in $(seq 10); do
+        kill_xctd KILL
+    done
+    wait
+    cat /tmp/ping
+    xctctl status | grep 'starts: 11'
+    expect_failure sh -c 'journalctl -u xctd -o cat | grep "crash loop"'
+    """)
+    assert lost(out) == 0

@@ -16,6 +16,15 @@ PRELUDE = """
 set -eu
 say() { echo "--- $*"; }
 expect_failure() { if "$@"; then echo "unexpected success: $*"; exit 1; fi; }
+main_pid() { systemctl show -p MainPID --value xctd; }
+# Kill xctd with signal $1, and wait until another is ready.
+kill_xctd() {
+    old=$(main_pid)
+    test "$old" -gt 1 # 0 would be this script, and who started it
+    kill "-$1" "$old"
+    until new=$(main_pid); [ "$new" != 0 ] && [ "$new" != "$old" ] &&
+        [ "$(systemctl is-active xctd)" = active ]; do sleep 0.05; done
+}
 ip netns add far
 ip link add near0 type veth peer name far0 netns far
 ip addr add 192.0.2.1/24 dev near0
@@ -96,24 +105,82 @@ def test_the_socket_starts_the_service():
 def test_it_runs_with_no_more_rights_than_it_needs():
     out = machine("""
     systemctl start xctd
-    pid=$(systemctl show -p MainPID --value xctd)
-    grep CapEff /proc/$pid/status
     systemd-analyze verify --man=no xctd.service
+    systemd-analyze security --threshold=15 xctd.service >/dev/null
+    pid=$(systemctl show -p MainPID --value xctd)
+    echo "user $(id -u xct) group $(id -g xct)"
+    cat /proc/$pid/status
+    say writable
+    nsenter -t $pid -m setpriv --reuid xct --regid xct --clear-groups \
+        find / -path /proc -prune -o \
+        '(' -type d -o -type f ')' -writable -print 2>&1 || :
     """)
-    effective = next(int(line.split()[1], 16) for line in out.splitlines()
-                     if line.startswith("CapEff"))
-    net_admin, net_raw = 1 << 12, 1 << 13
-    allowed = net_admin | net_raw
-    assert effective & net_admin
-    assert effective & ~allowed & ~other_capabilities() == 0
+    status, writable = out.split("--- writable\n")
+    values = dict(line.split(":", 1) for line in status.splitlines()
+                  if ":" in line)
+    _, user, _, group = status.split("\n", 1)[0].split()
+    assert values["Uid"].split() == [user] * 4 and user != "0"
+    assert values["Gid"].split() == [group] * 4
+    assert values["Groups"].split() in ([], [group])
+    for name in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
+        assert int(values[name], 16) == 1 << 12, name  # CAP_NET_ADMIN
+    assert values["NoNewPrivs"].strip() == "1"
+    assert values["Seccomp"].strip() == "2"
+    assert [line for line in writable.splitlines()
+            if "Permission denied" not in line] == []
 
 
-def other_capabilities():
-    """Rights that the unit names itself."""
-    names = {"CAP_DAC_OVERRIDE": 1, "CAP_CHOWN": 0, "CAP_FOWNER": 3,
-             "CAP_IPC_LOCK": 14, "CAP_SYS_NICE": 23}
-    unit = (ROOT / "systemd/xctd.service").read_text()
-    return sum(1 << bit for name, bit in names.items() if name in unit)
+def test_with_few_rights_it_rejects_reloads_and_counts():
+    machine("""
+    cat > /etc/xct/rules.yaml <<'END'
+settings: {queue: {length: 16}}
+filter:
+  input:
+    default: accept
+    rules:
+      - {proto: tcp, dport: 81, reject: yes}
+      - {proto: udp, dport: 81, reject: yes}
+END
+    chmod 640 /etc/xct/rules.yaml
+    chgrp xct /etc/xct/rules.yaml
+    try() { ip netns exec far timeout 3 bash -c "$1" 2>&1 || :; }
+    rejects() {
+        try 'exec 3<>/dev/tcp/192.0.2.1/81' | grep 'Connection refused'
+        try 'exec 3<>/dev/udp/192.0.2.1/81
+             while echo x >&3; do sleep 0.05; done' | grep 'Connection refused'
+        try 'exec 3<>/dev/tcp/2001:db8:2::1/81' | grep 'Connection refused'
+    }
+    ip addr add 2001:db8:2::1/64 dev near0 nodad
+    ip -n far addr add 2001:db8:2::2/64 dev far0 nodad
+    systemctl start xctd
+    rejects
+
+    say hooks of a reload
+    expect_failure sh -c 'iptables-save | grep -e "--dport.* 82"'
+    echo 'nat: [{in: near0, proto: tcp, dport: 82, dnat: 192.0.2.1}]' \
+        >> /etc/xct/rules.yaml
+    systemctl reload xctd
+    iptables-save | grep -e '--dport.* 82'
+
+    say the same after a crash
+    kill_xctd KILL
+    rejects
+
+    say what the kernel counts of a queue that is full
+    pid=$(main_pid)
+    test "$pid" -gt 1
+    kill -STOP $pid
+    ip netns exec far ping -q -i 0.002 -c 200 -W 1 192.0.2.1 || :
+    kill -CONT $pid
+    xctctl stats -o json | grep '"dropped_kernel":[1-9]'
+
+    say rules that it may not read
+    chown root:root /etc/xct/rules.yaml
+    chmod 600 /etc/xct/rules.yaml
+    expect_failure systemctl reload xctd
+    journalctl -u xctd -p err -o cat --no-pager | grep 'user xct'
+    rejects
+    """)
 
 
 def test_a_hung_daemon_is_restarted_by_the_watchdog():
@@ -147,7 +214,7 @@ def test_make_install_and_uninstall_honour_their_variables(tmp_path, prefix):
     inside = tmp_path / prefix.lstrip("/")
     for path in "sbin/xctd", "sbin/xctctl", "lib/systemd/system/xctd.socket", \
             "share/man/man8/xctd.8", "share/man/man8/xctctl.8", \
-            "share/man/man5/rules.yaml.5":
+            "share/man/man5/rules.yaml.5", "lib/sysusers.d/xct.conf":
         assert (inside / path).is_file(), path
     unit = (inside / "lib/systemd/system/xctd.service").read_text()
     assert f"{prefix}/sbin/xctd" in unit
