@@ -404,8 +404,9 @@ static void measure(const char *kind, double seconds)
 	       (double)done / seconds, cpu_s(), (unsigned long long)load.sent,
 	       (unsigned long long)load.done, (unsigned long long)load.failed);
 	if (strcmp(kind, "rtt") == 0)
-		printf(", \"p50_us\": %.1f, \"p99_us\": %.1f", quantile_us(0.5),
-		       quantile_us(0.99));
+		printf(", \"p50_us\": %.1f, \"p99_us\": %.1f, "
+		       "\"p999_us\": %.1f",
+		       quantile_us(0.5), quantile_us(0.99), quantile_us(0.999));
 	printf("}\n");
 }
 
