@@ -19,6 +19,8 @@ DESTDIR    ?=
 # Variants, each with objects of its own.
 ifdef SAN
 B := build/san
+else ifdef TSAN
+B := build/tsan
 else ifdef COV
 B := build/cov
 else
@@ -51,6 +53,8 @@ HARDEN_LD := -pie -Wl,-z,relro,-z,now
 ifdef SAN
 VARIANT := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
+else ifdef TSAN
+VARIANT := -fsanitize=thread -fno-omit-frame-pointer
 else ifdef COV
 VARIANT := --coverage -O0
 else
@@ -106,7 +110,7 @@ CTL_LIB    := $(B)/libxct-ctl.a
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all deps demo check unit netns conform faults bench bench-engine lint format fuzz \
+.PHONY: all deps demo check unit netns conform faults bench bench-engine bench-size lint format fuzz \
 	install uninstall clean help FORCE
 
 all: $(B)/xctd $(B)/xctctl ## build xctd and xctctl
@@ -163,6 +167,11 @@ bench-engine: $(B)/tests/bench/engine ## what the engine alone costs; ROUNDS=
 		"$$(git describe --always --dirty 2>/dev/null || echo none)" \
 		$(ROUNDS)
 
+bench-size: all $(BENCH_BIN) ## what a large table costs; FLOWS= RULES= ROUNDS= (root)
+	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) tests/bench/size.py \
+		$(if $(FLOWS),--flows $(FLOWS)) $(if $(RULES),--rules $(RULES)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) --out $(B)/bench
+
 INSTALL_DIRS := $(SBINDIR) $(UNITDIR) $(SYSUSERSDIR) $(MANDIR)/man5 \
 	$(MANDIR)/man8 $(SYSCONFDIR)/xct $(DATADIR)/xct $(DATADIR)/doc/xct/examples \
 	$(BASHDIR) $(ZSHDIR) $(FISHDIR)
@@ -207,7 +216,7 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
-	@echo '  Variables: SAN=1 (ASan, UBSan)  WERROR=1  COV=1  V=1 (show commands)'
+	@echo '  Variables: SAN=1 (ASan, UBSan)  TSAN=1  WERROR=1  COV=1  V=1 (show commands)'
 	@echo '             PREFIX DESTDIR SBINDIR SYSCONFDIR UNITDIR MANDIR DATADIR'
 	@echo '             TESTS=FILE... PYTEST_ARGS=... (netns)  FUZZ_TIME=SECONDS'
 

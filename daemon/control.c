@@ -44,8 +44,8 @@
 
 #define CLIENTS_MAX    64
 #define CLIENT_TIMEOUT (60 * 1000) /* ms */
-#define WALK_RECORDS   1024	   /* looked at under one hold of the lock */
-#define WALK_CALLS     16	   /* in one step */
+#define WALK_RECORDS   256	   /* looked at under one hold of the lock */
+#define WALK_CALLS     64	   /* in one step */
 
 /* The end of an answer always fits behind a full frame. */
 #define FRAME_SIZE sizeof(struct xct_frame)

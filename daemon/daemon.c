@@ -34,8 +34,8 @@
 #include "daemon/takeover.h"
 
 #define TICK_MS	    250
-#define TICK_BUDGET 4096  /* flows expired before the lock is given back */
-#define WALK_BUDGET 4096  /* records looked at before it is */
+#define TICK_BUDGET 256	  /* flows expired before the lock is given back */
+#define WALK_BUDGET 1024  /* records looked at before it is */
 #define STATUS_MS   5000  /* between two STATUS= lines */
 #define RETAINED_MS 30000 /* between two looks at hooks kept for old flows */
 #define WORKER_MS   3000  /* a worker silent for longer hangs */
@@ -181,11 +181,11 @@ static bool take_gone(struct xct_daemon *d, struct xct_gone *gone)
 {
 	bool is_any;
 
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	is_any = d->n_gone > 0;
 	if (is_any)
 		*gone = d->gone[--d->n_gone];
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 	return is_any;
 }
 
@@ -201,20 +201,20 @@ static void purge_gone(struct xct_daemon *d)
 		bool is_more;
 
 		do {
-			pthread_mutex_lock(&d->lock);
+			xct_lock_take(&d->lock);
 			is_more = xct_engine_delete(d->engine, &cursor, now,
 						    &filter, WALK_BUDGET, NULL,
 						    NULL);
-			pthread_mutex_unlock(&d->lock);
+			xct_lock_give(&d->lock);
 		} while (is_more);
 	}
 }
 
 static void netdev_catch(struct xct_daemon *d)
 {
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	xct_netdev_catch(d->netdev);
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 	purge_gone(d);
 }
 
@@ -241,12 +241,12 @@ control_walk(void *ctx, uint32_t *cursor, const struct xct_flow_filter *filter,
 	xct_msec now = xct_clock_now();
 	bool is_more;
 
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	is_more = is_delete ? xct_engine_delete(d->engine, cursor, now, filter,
 						max, fn, arg)
 			    : xct_engine_walk(d->engine, cursor, now, filter,
 					      max, fn, arg);
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 	return is_more;
 }
 
@@ -260,10 +260,10 @@ static bool control_update(void *ctx, uint32_t *cursor,
 	xct_msec now = xct_clock_now();
 	bool is_more;
 
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	is_more =
 		xct_engine_update(d->engine, cursor, now, update, max, fn, arg);
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 	return is_more;
 }
 
@@ -272,9 +272,9 @@ static int control_create(void *ctx, const struct xct_flow_create *req)
 	struct xct_daemon *d = ctx;
 	int ret;
 
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	ret = xct_engine_create(d->engine, req, xct_clock_now());
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 	return ret;
 }
 
@@ -282,9 +282,9 @@ static uint32_t count_flows(struct xct_daemon *d)
 {
 	struct xct_engine_stats stats;
 
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	xct_engine_stats(d->engine, &stats);
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 	return stats.flows;
 }
 
@@ -403,9 +403,9 @@ static void expire(struct xct_daemon *d, xct_msec now)
 	bool is_more;
 
 	do {
-		pthread_mutex_lock(&d->lock);
+		xct_lock_take(&d->lock);
 		is_more = xct_engine_tick(d->engine, now, TICK_BUDGET);
-		pthread_mutex_unlock(&d->lock);
+		xct_lock_give(&d->lock);
 	} while (is_more);
 }
 
@@ -955,7 +955,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	enum xct_exit result = XCT_EXIT_OK;
 
 	d->options = *options;
-	pthread_mutex_init(&d->lock, NULL);
+	xct_lock_init(&d->lock);
 	d->memory.fd = d->epoll_fd = d->listen_fd = d->hooks_lock = -1;
 	d->predecessor = -1;
 	xct_kept_init(&d->kept);
@@ -1024,6 +1024,6 @@ bool xct_daemon_stop(struct xct_daemon *d)
 		xct_log(LOG_WARNING, "cannot remove %s: %s",
 			d->options.socket_path, strerror(errno));
 	xct_config_free(d->config);
-	pthread_mutex_destroy(&d->lock);
+	xct_lock_fini(&d->lock);
 	return is_clean;
 }

@@ -14,7 +14,6 @@
 #ifndef XCT_DAEMON_DAEMON_H
 #define XCT_DAEMON_DAEMON_H
 
-#include <pthread.h>
 #include <time.h>
 
 #include "daemon/config.h"
@@ -22,6 +21,7 @@
 #include "daemon/events.h"
 #include "daemon/hooks.h"
 #include "daemon/kept.h"
+#include "daemon/lock.h"
 #include "daemon/loop.h"
 #include "daemon/memory.h"
 #include "daemon/netdev.h"
@@ -48,7 +48,7 @@ struct xct_gone {
 
 struct xct_daemon {
 	struct xct_options options;
-	pthread_mutex_t lock; /* of engine, netdev, ruleset, events, gone */
+	struct xct_lock lock; /* of engine, netdev, ruleset, events, gone */
 
 	struct xct_config *config; /* in force; rules: under the lock */
 	bool is_config_kept;	 /* that of before, the file is not in order */

@@ -81,14 +81,14 @@ void xct_events_put(struct xct_events *events, const struct xct_event *event)
 	}
 }
 
-void xct_events_log(struct xct_events *events, pthread_mutex_t *lock,
+void xct_events_log(struct xct_events *events, struct xct_lock *lock,
 		    bool (*ifname)(void *ctx, uint32_t ifindex,
 				   char name[static XCT_IFNAMSIZ]),
 		    void *ctx, xct_msec now)
 {
 	struct buffer *b;
 
-	pthread_mutex_lock(lock);
+	xct_lock_take(lock);
 	b = events->filling;
 	events->filling = events->logging;
 	events->logging = b;
@@ -102,7 +102,7 @@ void xct_events_log(struct xct_events *events, pthread_mutex_t *lock,
 		    !ifname(ctx, e->meta.out_if, e->out_name))
 			e->out_name[0] = '\0';
 	}
-	pthread_mutex_unlock(lock);
+	xct_lock_give(lock);
 
 	for (unsigned int i = 0; i < b->n; i++)
 		xct_log_event(&b->entries[i].event, b->entries[i].in_name,

@@ -7,9 +7,8 @@
 #ifndef XCT_DAEMON_EVENTS_H
 #define XCT_DAEMON_EVENTS_H
 
-#include <pthread.h>
-
 #include "daemon/engine/engine.h"
+#include "daemon/lock.h"
 
 struct xct_events; /* opaque */
 
@@ -22,7 +21,7 @@ void xct_events_put(struct xct_events *events, const struct xct_event *event);
 
 /* Log what has come. @lock is the engine's, taken and released here; @ifname
  * names interfaces, as in struct xct_host_ops. */
-void xct_events_log(struct xct_events *events, pthread_mutex_t *lock,
+void xct_events_log(struct xct_events *events, struct xct_lock *lock,
 		    bool (*ifname)(void *ctx, uint32_t ifindex,
 				   char name[static XCT_IFNAMSIZ]),
 		    void *ctx, xct_msec now);

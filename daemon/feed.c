@@ -30,7 +30,7 @@
 struct xct_feed {
 	struct xct_poll timer; /* first: what epoll's data.ptr points to */
 	struct xct_engine *engine;
-	pthread_mutex_t *lock;
+	struct xct_lock *lock;
 	struct xct_feed_reader *readers;
 	unsigned int n_readers;
 	uint64_t missed;
@@ -65,9 +65,9 @@ static uint64_t next_seq(struct xct_feed *feed)
 {
 	uint64_t next;
 
-	pthread_mutex_lock(feed->lock);
+	xct_lock_take(feed->lock);
 	next = feed->next;
-	pthread_mutex_unlock(feed->lock);
+	xct_lock_give(feed->lock);
 	return next;
 }
 
@@ -101,11 +101,11 @@ static struct xct_flow_event *swap_ring(struct xct_feed *feed,
 {
 	struct xct_flow_event *old;
 
-	pthread_mutex_lock(feed->lock);
+	xct_lock_take(feed->lock);
 	old = feed->ring;
 	feed->ring = ring;
 	xct_engine_watch(feed->engine, ring ? next_event : NULL, feed);
-	pthread_mutex_unlock(feed->lock);
+	xct_lock_give(feed->lock);
 	return old;
 }
 
@@ -123,7 +123,7 @@ static int start(struct xct_feed *feed)
 }
 
 struct xct_feed *xct_feed_new(int epoll_fd, struct xct_engine *engine,
-			      pthread_mutex_t *lock)
+			      struct xct_lock *lock)
 {
 	struct xct_feed *feed = calloc(1, sizeof(*feed));
 	struct epoll_event event = { .events = EPOLLIN };
@@ -199,7 +199,7 @@ static uint32_t take_batch(struct xct_feed *feed, uint64_t cursor, uint32_t max,
 	uint64_t left;
 	uint32_t n;
 
-	pthread_mutex_lock(feed->lock);
+	xct_lock_take(feed->lock);
 	left = feed->next - cursor;
 	*missed = left > XCT_FEED_SIZE ? left - XCT_FEED_SIZE : 0;
 	left -= *missed;
@@ -207,7 +207,7 @@ static uint32_t take_batch(struct xct_feed *feed, uint64_t cursor, uint32_t max,
 	for (uint32_t i = 0; i < n; i++)
 		feed->batch[i] =
 			feed->ring[(cursor + *missed + i) % XCT_FEED_SIZE];
-	pthread_mutex_unlock(feed->lock);
+	xct_lock_give(feed->lock);
 	return n;
 }
 
@@ -273,7 +273,7 @@ void xct_feed_stats(const struct xct_feed *feed, struct xct_feed_stats *stats)
 {
 	stats->readers = feed->n_readers;
 	stats->missed = feed->missed;
-	pthread_mutex_lock(feed->lock);
+	xct_lock_take(feed->lock);
 	stats->events = feed->next - 1;
-	pthread_mutex_unlock(feed->lock);
+	xct_lock_give(feed->lock);
 }

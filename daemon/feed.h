@@ -14,10 +14,9 @@
 #ifndef XCT_DAEMON_FEED_H
 #define XCT_DAEMON_FEED_H
 
-#include <pthread.h>
-
 #include "common/flow_event.h"
 #include "daemon/engine/engine.h"
+#include "daemon/lock.h"
 
 #define XCT_FEED_SIZE	 16384 /* events that a reader may be behind */
 #define XCT_FEED_READERS 16
@@ -43,7 +42,7 @@ struct xct_feed_stats {
 /* Of @engine, which @lock protects; both outlive it. It looks for events by a
  * timer of the epoll instance @epoll_fd (loop.h). NULL: errno says why. */
 struct xct_feed *xct_feed_new(int epoll_fd, struct xct_engine *engine,
-			      pthread_mutex_t *lock);
+			      struct xct_lock *lock);
 void xct_feed_free(struct xct_feed *feed); /* NULL accepted; no readers */
 
 /* Read from now on what @follow asks for. -EUSERS: there are too many readers;

@@ -193,14 +193,14 @@ static void swap(struct xct_daemon *d, struct xct_config *next,
 	struct xct_engine_config cfg;
 
 	xct_daemon_engine_config(d, next, &cfg);
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	for (uint32_t i = 0; map && i < next->ruleset.n_hits; i++)
 		if (map[i] != UINT32_MAX)
 			next->ruleset.hits[i] = old->ruleset.hits[map[i]];
 	xct_engine_set_ruleset(d->engine, &next->ruleset);
 	xct_engine_configure(d->engine, &cfg);
 	d->config = next;
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 	xct_config_free(old);
 
 	for (unsigned int i = 0; i < d->n_workers; i++)

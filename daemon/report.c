@@ -106,9 +106,9 @@ char *xct_report_stats(struct xct_daemon *d)
 	json_t *reasons = json_object(), *queues = json_array();
 	struct xct_engine_stats stats;
 
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	xct_engine_stats(d->engine, &stats);
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 
 #define X(field, text) set(root, #field, number(stats.field));
 	XCT_ENGINE_COUNTERS(X)
@@ -177,10 +177,10 @@ char *xct_report_rules(struct xct_daemon *d)
 
 	if (!hits)
 		return NULL;
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	if (size > 0)
 		memcpy(hits, rs->hits, size);
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 
 	root = json_object();
 	rules = json_array();
@@ -226,9 +226,9 @@ char *xct_report_status(struct xct_daemon *d)
 	char loaded[40];
 	struct tm tm;
 
-	pthread_mutex_lock(&d->lock);
+	xct_lock_take(&d->lock);
 	xct_engine_stats(d->engine, &stats);
-	pthread_mutex_unlock(&d->lock);
+	xct_lock_give(&d->lock);
 	if (!gmtime_r(&d->loaded_at, &tm) ||
 	    strftime(loaded, sizeof(loaded), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		loaded[0] = '\0';

@@ -138,12 +138,12 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 			read_packet(w, i);
 	}
 
-	pthread_mutex_lock(w->env->lock);
+	xct_lock_take(w->env->lock);
 	*w->env->has_begun = true;
 	xct_engine_prepare(w->env->engine, w->visits, w->n_read);
 	for (unsigned int k = 0; k < w->n_read; k++)
 		handle_packet(w, k, now);
-	pthread_mutex_unlock(w->env->lock);
+	xct_lock_give(w->env->lock);
 
 	xct_nfq_answer(w->nfq, w->packets, n);
 	w->pending->n_done = 0;

@@ -6,9 +6,8 @@
 #ifndef XCT_DAEMON_WORKER_H
 #define XCT_DAEMON_WORKER_H
 
-#include <pthread.h>
-
 #include "daemon/engine/engine.h"
+#include "daemon/lock.h"
 #include "daemon/memory.h"
 #include "daemon/nfq.h"
 #include "daemon/rawsend.h"
@@ -18,7 +17,7 @@
 /* What all workers share; outlives them. */
 struct xct_worker_env {
 	struct xct_engine *engine;
-	pthread_mutex_t *lock;	       /* the engine's */
+	struct xct_lock *lock;	       /* the engine's */
 	const struct xct_rawsend *raw; /* for what the engine answers with */
 	uint32_t mark_mask;	       /* two adjacent bits */
 	_Atomic uint32_t busy_poll_us; /* before waiting for packets */
