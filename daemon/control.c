@@ -19,12 +19,13 @@
  *
  * All memory is the client's struct and the text of a JSON or TEXT answer,
  * which is sent from where it is. Half-read or never-read answers are bounded
- * in time: a client that reads nothing for CLIENT_TIMEOUT is dropped (one that
- * follows events only if its place is needed: the feed forgets for it). That is
- * looked at whenever some client does something, since then time passes too;
- * without any there is nobody whose place it could take. Another client than
- * the one whose event is handled may not be freed (the main loop may hold its
- * next event already): it is shut down, and freed when it hears of that.
+ * in time: a client that reads nothing for CLIENT_TIMEOUT is dropped; and if
+ * every place is taken, a new client gets that of the one that has been silent
+ * for the longest time, if it has been so for CLIENT_GRACE. That is looked at
+ * whenever some client does something, since then time passes too; without any
+ * there is nobody whose place it could take. Another client than the one whose
+ * event is handled may not be freed (the main loop may hold its next event
+ * already): it is shut down, and freed when it hears of that.
  *
  * Who could connect may read: that is for the socket's mode and group to say.
  * Changes are for root and the user that xctd runs as.
@@ -44,6 +45,7 @@
 
 #define CLIENTS_MAX    64
 #define CLIENT_TIMEOUT (60 * 1000) /* ms */
+#define CLIENT_GRACE   1000	   /* ms */
 #define WALK_RECORDS   256	   /* looked at under one hold of the lock */
 #define WALK_CALLS     64	   /* in one step */
 
@@ -62,6 +64,7 @@ struct client {
 	uid_t uid;
 	pid_t pid;
 	bool is_eof;	/* it will send no more */
+	bool is_shut;	/* and will be freed when it hears of that */
 	xct_msec alive; /* when it last could be read or written */
 
 	/* The request in work. */
@@ -94,6 +97,7 @@ struct xct_control {
 	struct xct_control_ops ops;
 	struct client *clients;
 	unsigned int n_clients;
+	struct xct_control_counters counters;
 	struct xct_flow_event events[EVENTS_MAX]; /* on their way */
 };
 
@@ -550,29 +554,40 @@ static bool is_busy(const struct client *c)
 	return (c->work != WORK_NONE || c->out_len > 0) && !is_waiting(c);
 }
 
-/* Has it had its time? */
-static bool is_stuck(const struct client *c, bool is_full)
+static void client_shut(struct client *c)
 {
-	if (c->work == WORK_FOLLOW)
-		return is_full && !is_waiting(c);
-	return is_full || is_busy(c);
+	shutdown(c->poll.fd, SHUT_RDWR);
+	c->is_shut = true;
+	c->ctl->counters.dropped++;
 }
 
-/* Shut down clients that take no answers. If no place is left, also those that
- * ask for none. True if there was one. */
-static bool drop_stuck(struct xct_control *ctl)
+/* Shut down clients that take no answers. Who follows events may be slow: it
+ * misses some. */
+static void drop_stuck(struct xct_control *ctl)
 {
-	bool is_full = ctl->n_clients >= CLIENTS_MAX;
 	xct_msec now = now_ms();
-	bool has_dropped = false;
+
+	for (struct client *c = ctl->clients; c; c = c->next)
+		if (now - c->alive >= CLIENT_TIMEOUT && is_busy(c) &&
+		    c->work != WORK_FOLLOW && !c->is_shut)
+			client_shut(c);
+}
+
+/* Have a place become free soon. False: none will. */
+static bool make_room(struct xct_control *ctl)
+{
+	struct client *longest = NULL;
 
 	for (struct client *c = ctl->clients; c; c = c->next) {
-		if (now - c->alive < CLIENT_TIMEOUT || !is_stuck(c, is_full))
-			continue;
-		shutdown(c->poll.fd, SHUT_RDWR);
-		has_dropped = true;
+		if (c->is_shut)
+			return true;
+		if (!is_waiting(c) && (!longest || c->alive <= longest->alive))
+			longest = c;
 	}
-	return has_dropped;
+	if (!longest || now_ms() - longest->alive < CLIENT_GRACE)
+		return false;
+	client_shut(longest);
+	return true;
 }
 
 /* Ask epoll for what the client needs next. */
@@ -667,16 +682,25 @@ static void listener_ready(struct xct_poll *poll, uint32_t events)
 	int fd;
 
 	(void)events;
+	drop_stuck(ctl);
 	/* A place that gets free serves who still waits: later, then. */
-	if (drop_stuck(ctl) && ctl->n_clients >= CLIENTS_MAX)
+	if (ctl->n_clients >= CLIENTS_MAX && make_room(ctl))
 		return;
 	fd = accept4(poll->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return; /* it went away again */
-	if (ctl->n_clients >= CLIENTS_MAX)
+	if (ctl->n_clients >= CLIENTS_MAX) {
+		ctl->counters.refused++;
 		close(fd);
-	else
+	} else {
 		client_new(ctl, fd);
+	}
+}
+
+const struct xct_control_counters *
+xct_control_counters(const struct xct_control *ctl)
+{
+	return &ctl->counters;
 }
 
 struct xct_control *xct_control_new(int epoll_fd, int listen_fd,

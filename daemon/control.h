@@ -48,6 +48,11 @@ struct xct_control_ops {
 
 struct xct_control; /* opaque */
 
+struct xct_control_counters {
+	uint64_t dropped; /* clients that took no answers, or made room */
+	uint64_t refused; /* clients there was no room for */
+};
+
 /*
  * Serve on @listen_fd (non-blocking, listening; the caller's, not closed here),
  * registering descriptors with the epoll instance @epoll_fd. Each descriptor's
@@ -56,6 +61,9 @@ struct xct_control; /* opaque */
 struct xct_control *xct_control_new(int epoll_fd, int listen_fd,
 				    const struct xct_control_ops *ops);
 void xct_control_free(struct xct_control *ctl); /* NULL accepted */
+
+const struct xct_control_counters *
+xct_control_counters(const struct xct_control *ctl);
 
 /* Make, or take over from a dead xctd, the socket at @path: mode 0660, group
  * @group ("" for none). Returns the descriptor, or -EADDRINUSE if an xctd

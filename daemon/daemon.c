@@ -10,6 +10,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -485,6 +486,21 @@ static void drop_retained(struct xct_daemon *d, xct_msec now)
 	free(error);
 }
 
+static void watch_hooks(struct xct_daemon *d)
+{
+	xct_hookwatch_look(&d->hookwatch, d->hooks, d->config, d->n_workers,
+			   xct_clock_now());
+}
+
+static void rules_ready(struct xct_poll *poll, uint32_t events)
+{
+	struct xct_daemon *d = FROM_POLL(poll, rules);
+
+	(void)events; /* an overrun shows in the next read */
+	xct_hookwatch_read(&d->hookwatch);
+	watch_hooks(d);
+}
+
 static void timer_ready(struct xct_poll *poll, uint32_t events)
 {
 	struct xct_daemon *d = FROM_POLL(poll, timer);
@@ -495,11 +511,13 @@ static void timer_ready(struct xct_poll *poll, uint32_t events)
 	/* Only to make it wait again; how many ticks were missed is nothing
 	 * to us. */
 	(void)!read(poll->fd, &ticks, sizeof(ticks));
+	*d->memory.clock = now;
 	expire(d, now);
 	purge_gone(d); /* that a worker has found */
 	xct_events_log(d->events, &d->lock, host_ifname, d, now);
 	notify(d, now);
 	drop_retained(d, now);
+	watch_hooks(d);
 }
 
 enum xct_exit xct_daemon_run(struct xct_daemon *d)
@@ -691,6 +709,54 @@ static enum xct_exit finish_takeover(struct xct_daemon *d)
 	return XCT_EXIT_OK;
 }
 
+static enum xct_exit no_memory(uint32_t max_flows, int error)
+{
+	size_t size =
+		xct_region_size(max_flows) + xct_engine_work_size(max_flows);
+
+	xct_log(LOG_ERR,
+		"cannot get memory for the flows: %s; \"table-size: %u\" needs "
+		"%zu MB: set a smaller one, or let xctd have more (ulimit -v, "
+		"LimitAS=)",
+		strerror(error), max_flows, (size >> 20) + 1);
+	return XCT_EXIT_FAILED;
+}
+
+/* The clock of a predecessor was ahead (in another time namespace, say): its
+ * flows would live on for as long. Going on from its last sign of life, they
+ * have left what they had then. */
+static void set_clock_back(struct xct_daemon *d, xct_msec now)
+{
+	xct_msec last = *d->memory.clock;
+
+	if (last > now) {
+		xct_log(LOG_WARNING,
+			"the clock is %" PRIu64 " s behind that of an earlier "
+			"xctd: its flows are set back",
+			(last - now) / 1000);
+		xct_region_set_back(d->memory.region, d->memory.max_flows,
+				    last - now);
+	}
+	*d->memory.clock = now;
+}
+
+static bool is_no_address(void *ctx, uint8_t family,
+			  const struct xct_addr *addr)
+{
+	struct xct_daemon *d = ctx;
+
+	return !xct_netdev_is_local(d->netdev, family, addr);
+}
+
+/* Addresses may have gone while nobody looked. No worker runs yet. */
+static void drop_stale_masquerades(struct xct_daemon *d)
+{
+	uint32_t cursor = 0;
+
+	(void)xct_engine_drop_masqueraded(d->engine, &cursor, UINT32_MAX,
+					  is_no_address, d);
+}
+
 static enum xct_exit start_engine(struct xct_daemon *d)
 {
 	uint32_t max_flows = d->config->settings.table_size;
@@ -707,11 +773,12 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 		return failed("allocate memory for events", ENOMEM);
 	ret = xct_kept_memory(&d->kept, max_flows, &d->memory, &is_new);
 	if (ret < 0)
-		return failed("get memory for the flows", -ret);
+		return no_memory(max_flows, -ret);
 	d->work_size = xct_engine_work_size(max_flows);
 	d->work = map_work(d->work_size);
 	if (!d->work)
-		return failed("map the memory for flows", errno);
+		return no_memory(max_flows, errno);
+	set_clock_back(d, begin);
 
 	xct_daemon_engine_config(d, d->config, &cfg);
 	ret = xct_engine_attach(&d->engine, d->memory.region, d->work,
@@ -729,6 +796,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	}
 	if (ret < 0)
 		return failed("start the engine", -ret);
+	drop_stale_masquerades(d);
 	if (!report.was_new)
 		xct_log(LOG_INFO,
 			"%u flows adopted in %u ms (%u were over, %u torn)",
@@ -912,6 +980,11 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 		return failed("plan the hooks", ENOMEM);
 	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
 		return XCT_EXIT_OK;
+	/* First, so that nothing is missed. */
+	xct_hookwatch_open(&d->hookwatch);
+	if (d->hookwatch.fd >= 0 &&
+	    !watch(d, &d->rules, d->hookwatch.fd, rules_ready))
+		return failed("follow the rules of nf_tables", errno);
 	ret = xct_hooks_install(d->hooks, d->config, d->n_workers, &error);
 	if (ret == 0)
 		return XCT_EXIT_OK;
@@ -960,7 +1033,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	d->predecessor = -1;
 	xct_kept_init(&d->kept);
 	d->signals.fd = d->timer.fd = d->failed.fd = -1;
-	d->raw.fd4 = d->raw.fd6 = -1;
+	d->raw.fd4 = d->raw.fd6 = d->hookwatch.fd = -1;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
 		result = steps[i](d);
 		if (result != XCT_EXIT_OK) {
@@ -999,6 +1072,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	}
 	free(error);
 	xct_hooks_free(d->hooks);
+	xct_hookwatch_close(&d->hookwatch);
 	stop_workers(d);
 	if (d->events && d->netdev)
 		xct_events_log(d->events, &d->lock, host_ifname, d,

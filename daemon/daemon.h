@@ -20,6 +20,7 @@
 #include "daemon/control.h"
 #include "daemon/events.h"
 #include "daemon/hooks.h"
+#include "daemon/hookwatch.h"
 #include "daemon/kept.h"
 #include "daemon/lock.h"
 #include "daemon/loop.h"
@@ -65,6 +66,7 @@ struct xct_daemon {
 
 	struct xct_netdev *netdev;
 	struct xct_hooks *hooks;
+	struct xct_hookwatch hookwatch;
 	struct xct_events *events;
 	struct xct_rawsend raw;
 	struct xct_worker_env env;
@@ -93,6 +95,7 @@ struct xct_daemon {
 	struct xct_poll failed; /* workers that gave up */
 	struct xct_poll links;
 	struct xct_poll addrs;
+	struct xct_poll rules; /* nf_tables' */
 
 	xct_msec watchdog_ms; /* between signs of life; 0: none are wanted */
 	xct_msec alive_ms;    /* when the last one was given */

@@ -96,6 +96,7 @@ struct plan {
 struct survey {
 	unsigned int jumps[N_JUMPS]; /* how often each is there */
 	bool chains[N_CHAINS];
+	unsigned int rules[N_CHAINS]; /* how many are in each */
 };
 
 struct installed {
@@ -708,6 +709,14 @@ static int restore(enum family f, const char *text, char **error)
 	return rc;
 }
 
+static bool is_rule_of(const char *line, const char *chain)
+{
+	size_t n = strlen(chain);
+
+	return strncmp(line, "-A ", 3) == 0 &&
+	       strncmp(line + 3, chain, n) == 0 && line[3 + n] == ' ';
+}
+
 /* Note in @survey what one line of iptables-save shows. */
 static void survey_line(struct survey *survey, enum table table,
 			const char *line)
@@ -724,8 +733,12 @@ static void survey_line(struct survey *survey, enum table table,
 		size_t n = (size_t)snprintf(want, sizeof(want), ":%s ",
 					    chains[i].name);
 
-		if (chains[i].table == table && strncmp(line, want, n) == 0)
+		if (chains[i].table != table)
+			continue;
+		if (strncmp(line, want, n) == 0)
 			survey->chains[i] = true;
+		else if (is_rule_of(line, chains[i].name))
+			survey->rules[i]++;
 	}
 }
 
@@ -983,6 +996,61 @@ int xct_hooks_install(struct xct_hooks *hooks, const struct xct_config *config,
 	if (err == -ENOMEM && !*error)
 		*error = strdup("no memory to plan the hooks");
 	return err;
+}
+
+/* -------------------------------------------------------------- checking */
+
+/* As many rules in each chain as were installed, and the jumps to them: who
+ * removes hooks flushes or deletes. */
+static bool is_in_place(const struct installed *in, const struct survey *survey)
+{
+	unsigned int want[N_CHAINS] = { 0 };
+	const char *line = in->text;
+
+	while (*line) {
+		for (size_t i = 0; i < N_CHAINS; i++)
+			want[i] += is_rule_of(line, chains[i].name);
+		line = strchrnul(line, '\n');
+		line += *line != '\0';
+	}
+	for (size_t i = 0; i < N_JUMPS; i++)
+		if (survey->jumps[i] == 0)
+			return false;
+	return memcmp(want, survey->rules, sizeof(want)) == 0;
+}
+
+int xct_hooks_check(const struct xct_hooks *hooks, char **error)
+{
+	struct survey survey;
+	int ret;
+
+	*error = NULL;
+	for (int f = 0; f < FAMILIES; f++) {
+		const struct installed *in = &hooks->families[f];
+
+		if (!in->text)
+			continue;
+		ret = survey_take(&survey, (enum family)f, error);
+		if (ret)
+			return ret < 0 ? ret : -EIO;
+		if (!is_in_place(in, &survey))
+			return 0;
+	}
+	return 1;
+}
+
+bool xct_hooks_are_in(const char *table, const char *chain)
+{
+	bool is_table = false;
+
+	for (size_t i = 0; i < N_JUMPS; i++) {
+		if (strcmp(table, table_names[jumps[i].table]) != 0)
+			continue;
+		is_table = true;
+		if (chain && strcmp(chain, jumps[i].base) == 0)
+			return true;
+	}
+	return is_table && (!chain || strncmp(chain, "XCT-", 4) == 0);
 }
 
 /* -------------------------------------------------------- the small ones */

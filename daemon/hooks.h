@@ -33,6 +33,14 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 int xct_hooks_install(struct xct_hooks *hooks, const struct xct_config *config,
 		      unsigned int workers, char **error);
 
+/* Is everything still there that install() has put there? 1: yes; 0: no, call it
+ * again; or -errno with @error as above. */
+int xct_hooks_check(const struct xct_hooks *hooks, char **error);
+
+/* Are any of them in this chain of this table (iptables' names)? @chain NULL:
+ * in any chain of it. */
+bool xct_hooks_are_in(const char *table, const char *chain);
+
 /* Does the installed plan hold more than the newest configuration needs? */
 bool xct_hooks_has_retained(const struct xct_hooks *hooks);
 

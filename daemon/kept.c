@@ -74,6 +74,7 @@ static int resize(const struct xct_memory *old, uint32_t max_flows,
 		xct_log(LOG_WARNING,
 			"table-size is %u now: %d of the flows do not fit",
 			max_flows, ret);
+	*memory->clock = *old->clock;
 	memcpy(memory->pending, old->pending,
 	       XCT_QUEUES_MAX * sizeof(*old->pending));
 	return 0;

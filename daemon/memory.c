@@ -23,7 +23,8 @@ struct header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t max_flows;
-	uint8_t pad[48];
+	xct_msec clock;
+	uint8_t pad[40];
 	struct xct_pending pending[XCT_QUEUES_MAX];
 };
 
@@ -49,6 +50,7 @@ static int map(struct xct_memory *m, uint32_t max_flows)
 	(void)madvise(m->base, m->size, MADV_HUGEPAGE);
 	header = m->base;
 	m->max_flows = max_flows;
+	m->clock = &header->clock;
 	m->pending = header->pending;
 	m->region = (uint8_t *)m->base + REGION_OFFSET;
 	return 0;

@@ -34,6 +34,7 @@ struct xct_memory {
 	void *base;
 	size_t size;
 	uint32_t max_flows;
+	xct_msec *clock;	     /* when the owner last looked at it */
 	struct xct_pending *pending; /* [XCT_QUEUES_MAX] */
 	void *region;		     /* for xct_engine_attach() */
 };

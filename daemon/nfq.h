@@ -35,7 +35,6 @@ struct xct_nfq_counters {
 	_Atomic uint64_t received; /* packets */
 	_Atomic uint64_t verdicts; /* answers given */
 	_Atomic uint64_t mangled;  /* answers that carried the packet */
-	_Atomic uint64_t repeated; /* packets that came a second time */
 	_Atomic uint64_t vanished; /* gone before they were answered */
 	_Atomic uint64_t overruns; /* packets the socket had no room for */
 	_Atomic uint64_t errors;   /* unreadable messages, refused answers */

@@ -58,6 +58,7 @@ static json_t *queue_stats(const struct xct_worker *worker)
 	set(queue, "mangled", number(c->mangled));
 	set(queue, "dropped_kernel", number(info.dropped));
 	set(queue, "dropped_user", number(info.user_dropped));
+	set(queue, "vanished", number(c->vanished));
 	set(queue, "overruns", number(c->overruns));
 	set(queue, "errors", number(c->errors));
 	return queue;
@@ -104,6 +105,8 @@ char *xct_report_stats(struct xct_daemon *d)
 {
 	json_t *root = json_object(), *classes = json_object();
 	json_t *reasons = json_object(), *queues = json_array();
+	const struct xct_control_counters *clients =
+		xct_control_counters(d->control);
 	struct xct_engine_stats stats;
 
 	xct_lock_take(&d->lock);
@@ -115,6 +118,9 @@ char *xct_report_stats(struct xct_daemon *d)
 #undef X
 	set(root, "flows", number(stats.flows));
 	set(root, "max_flows", number(stats.max_flows));
+	set(root, "hooks_restored", number(d->hookwatch.n_restored));
+	set(root, "clients_dropped", number(clients->dropped));
+	set(root, "clients_refused", number(clients->refused));
 	for (int i = 0; i < XCT_CLASSES; i++)
 		set(classes, xct_class_name((enum xct_class)i),
 		    number(stats.class_packets[i]));

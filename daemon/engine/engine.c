@@ -279,6 +279,27 @@ bool xct_engine_delete(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 	return walk(eng, cursor, now, filter, max, fn, ctx, true);
 }
 
+bool xct_engine_drop_masqueraded(struct xct_engine *eng, uint32_t *cursor,
+				 uint32_t max,
+				 bool (*is_gone)(void *ctx, uint8_t family,
+						 const struct xct_addr *addr),
+				 void *ctx)
+{
+	uint32_t end = eng->table.max_flows;
+
+	if (max < end - *cursor)
+		end = *cursor + max;
+	for (; *cursor < end; ++*cursor) {
+		struct xct_flow *flow = &eng->table.flows[*cursor];
+		const struct xct_tuple *reply = &flow->tuple[XCT_DIR_REPLY];
+
+		if (flow->id && flow->masq_if &&
+		    is_gone(ctx, reply->family, &reply->dst))
+			xct_flow_delete(eng, flow);
+	}
+	return *cursor < eng->table.max_flows;
+}
+
 void xct_engine_stats(const struct xct_engine *eng,
 		      struct xct_engine_stats *stats)
 {
@@ -343,6 +364,26 @@ int xct_region_copy(void *to, uint32_t to_max, const void *from,
 		    uint32_t from_max)
 {
 	return xct_table_copy(to, to_max, from, from_max);
+}
+
+static void set_back(xct_msec *at, xct_msec by)
+{
+	*at = *at > by ? *at - by : 0;
+}
+
+void xct_region_set_back(void *region, uint32_t max_flows, xct_msec by)
+{
+	struct xct_region_header *header = region;
+	struct xct_flow *flows = (void *)(header + 1);
+
+	for (uint32_t i = 0; i < max_flows; i++) {
+		if (!flows[i].id)
+			continue;
+		set_back(&flows[i].expires_at, by);
+		set_back(&flows[i].created_at, by);
+		if (flows[i].tuple[XCT_DIR_ORIG].proto == IPPROTO_UDP)
+			set_back(&flows[i].track.udp.stream_at, by);
+	}
 }
 
 /* The engine itself stands before its indexes, which start aligned. */

@@ -110,6 +110,10 @@ size_t xct_engine_work_size(uint32_t max_flows);
 int xct_region_copy(void *to, uint32_t to_max, const void *from,
 		    uint32_t from_max);
 
+/* Set the times of all flows in a region back by @by: the clock has been. Only
+ * before it is attached. */
+void xct_region_set_back(void *region, uint32_t max_flows, xct_msec by);
+
 /* What was found in the region. */
 struct xct_attach_report {
 	uint32_t adopted; /* flows taken over */
@@ -230,6 +234,14 @@ int xct_flow_change_check(const struct xct_flow_change *change, int proto);
  */
 int xct_engine_create(struct xct_engine *eng, const struct xct_flow_create *req,
 		      xct_msec now);
+
+/* End the masqueraded flows whose address @is_gone says to be, up to @max records
+ * from *@cursor on. False at the end of the table. */
+bool xct_engine_drop_masqueraded(struct xct_engine *eng, uint32_t *cursor,
+				 uint32_t max,
+				 bool (*is_gone)(void *ctx, uint8_t family,
+						 const struct xct_addr *addr),
+				 void *ctx);
 
 void xct_engine_stats(const struct xct_engine *eng,
 		      struct xct_engine_stats *stats);

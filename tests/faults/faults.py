@@ -3,10 +3,11 @@
 """Kill xctd at random moments under real traffic, and count what was lost.
 
     faults.py [--kills N] [--seed N] [--json FILE] [--systemd] [--rate BITS]
+              [--megabytes N]
 
 A client talks through xctd's masquerade to a server: iperf3, pings each
 millisecond, a UDP echo flow, a TCP connection with a question each 5 ms, DNS
-queries and new TCP connections from new sockets, a download of 100 MB again and
+queries and new TCP connections from new sockets, and downloads a file again and
 again. Meanwhile xctd is killed: SIGKILL, SIGSEGV, SIGABRT, and SIGSTOP followed,
 as by a watchdog, by SIGKILL; a quarter of the times before it is ready.
 
@@ -38,7 +39,6 @@ import lab as netlab  # noqa: E402 (needs the path above)
 from fdstore import Store  # noqa: E402
 from systemd import Unit  # noqa: E402
 
-SIZE = 100_000_000
 POLICY = """
 nat: [{out: wan0, masquerade: yes}]
 settings:
@@ -70,9 +70,10 @@ class Traffic:
                "iperf": ("tcp", IPERF), "http": ("tcp", HTTP)}
     SYN = "--tcp-flags SYN,RST SYN"  # counted last
 
-    def __init__(self, lab, rate):
+    def __init__(self, lab, rate, size):
         self.lab = lab
         self.rate = rate
+        self.size = size
         self.downloads = 0
         self.wrong_downloads = []
         # Ports that traffic.py does not use.
@@ -82,7 +83,7 @@ class Traffic:
             self._count_at(ns)
         root = lab.dir / "www"
         root.mkdir()
-        data = random.randbytes(SIZE)
+        data = random.randbytes(size)
         (root / "file").write_bytes(data)
         self.hash = hashlib.sha256(data).hexdigest()
         lab.nginx(lab.server, HTTP, root=root)
@@ -159,14 +160,14 @@ class Traffic:
         self.iperf.send_signal(signal.SIGINT)
         for process in self.sources.values():
             process.terminate()
-        reports = {kind: json.loads(process.communicate(timeout=60)[0])
+        reports = {kind: json.loads(process.communicate(timeout=120)[0])
                    for kind, process in self.sources.items()}
         iperf = json.loads(self.iperf.communicate(timeout=60)[0])
         reports["iperf3"] = {
             "bytes": iperf["end"]["sum_sent"]["bytes"],
             "retransmits": iperf["end"]["sum_sent"]["retransmits"],
             "broken": "interrupt" not in iperf.get("error", "interrupt")}
-        reports["download"] = {"bytes": SIZE * self.downloads,
+        reports["download"] = {"bytes": self.size * self.downloads,
                                "files": self.downloads,
                                "broken": len(self.wrong_downloads)}
         return reports
@@ -250,7 +251,7 @@ class Run:
         self.lab = netlab.Lab(router_here=options.systemd)
         self.kinds = {}
 
-    def quiet(self, what, condition, timeout=20):
+    def quiet(self, what, condition, timeout=60):
         netlab.wait_for(condition, what, timeout)
 
     def kill_once(self, manager):
@@ -307,7 +308,8 @@ class Run:
         fds, rss = usage(manager.pid)
         kept = manager.n_kept()
         began = time.monotonic()
-        traffic = Traffic(lab, self.options.rate)
+        traffic = Traffic(lab, self.options.rate,
+                          self.options.megabytes * 1_000_000)
         traffic.start()
         faults = list(self.kill_all(manager, traffic))
         took = time.monotonic() - began
@@ -389,6 +391,8 @@ def parse_args(argv):
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--rate", default="200M", help="of iperf3")
+    parser.add_argument("--megabytes", type=int, default=100,
+                        help="of a download")
     parser.add_argument("--pause", type=float, default=0.25,
                         help="the longest life after readiness, in seconds")
     parser.add_argument("--json", help="write the summary there")

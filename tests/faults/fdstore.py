@@ -17,6 +17,7 @@ import time
 
 import lab as netlab
 
+PATIENCE = 60           # seconds, on a slow machine
 PENDING_AT = 64         # offsets and sizes of daemon/memory.c
 PENDING = struct.Struct("=II32Q")
 
@@ -49,7 +50,7 @@ class Store:
         self.notify.settimeout(0.01)
         self.runner = threading.Thread(target=self._run, daemon=True)
         self.runner.start()
-        netlab.wait_for(self.ready.is_set, "READY=1", 20)
+        netlab.wait_for(self.ready.is_set, "READY=1", PATIENCE)
 
     def _spawn(self):
         names, actions = list(self.kept), []
@@ -135,7 +136,7 @@ class Store:
         """Returns when the successor has been started, not when it is ready."""
         before = self.starts
         os.kill(self.pid, how)
-        netlab.wait_for(lambda: self.starts > before, "a successor", 20)
+        netlab.wait_for(lambda: self.starts > before, "a successor", PATIENCE)
 
     def hang(self, seconds):
         """As a watchdog sees it: it says nothing, and is killed."""
@@ -147,7 +148,7 @@ class Store:
         return len(self.kept)
 
     def await_ready(self):
-        netlab.wait_for(self.ready.is_set, "the successor", 20)
+        netlab.wait_for(self.ready.is_set, "the successor", PATIENCE)
 
     def ctl(self, *args):
         return subprocess.run([netlab.XCTCTL, "-s", self.sock, *args],
@@ -156,6 +157,10 @@ class Store:
 
     def stats(self):
         return json.loads(self.ctl("stats", "-o", "json"))
+
+    def flows(self):
+        return [json.loads(line) for line in
+                self.ctl("list", "-o", "ndjson").splitlines()]
 
     def messages(self):
         with open(self.log, encoding="ascii", errors="replace") as file:

@@ -8,6 +8,7 @@ import subprocess
 
 import lab as netlab
 
+PATIENCE = 60  # seconds, on a slow machine
 DROP_IN = """[Service]
 WatchdogSec=1
 RestartSec=0
@@ -53,7 +54,7 @@ class Unit:
             return
         self.died_before_ready += not self.is_ready()
         os.kill(old, how)
-        netlab.wait_for(lambda: self.pid not in (0, old), "a successor", 30)
+        netlab.wait_for(lambda: self.pid not in (0, old), "a successor", PATIENCE)
 
     def hang(self, _):
         """The watchdog decides for how long."""
@@ -61,7 +62,7 @@ class Unit:
         self.kill(signal.SIGSTOP)
 
     def await_ready(self):
-        netlab.wait_for(self.is_ready, "the successor", 30)
+        netlab.wait_for(self.is_ready, "the successor", PATIENCE)
 
     @staticmethod
     def messages():

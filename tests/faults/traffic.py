@@ -24,7 +24,7 @@ import struct
 import sys
 import time
 
-LINGER = 10  # seconds that answers are waited for after the last request
+LINGER = 60  # seconds that answers are waited for after the last request
 BUFFER = 32 << 20
 SO_RCVBUFFORCE = 33
 stopping = False

@@ -499,20 +499,26 @@ static void client_beyond_the_limit_is_refused(void **state)
 	ask(fds[63], XCT_REQ_COUNT, NULL, 0);
 	assert_int_equal(reply_to(s, fds[63]).end.count, 3);
 
-	/* The idle ones have to go, a minute later, but not the busy one. */
-	clock_offset = 50;
-	ask(fds[63], XCT_REQ_COUNT, NULL, 0);
-	assert_int_equal(reply_to(s, fds[63]).end.count, 3);
-	clock_offset = 61;
+	assert_int_equal(xct_control_counters(s->ctl)->refused, 1);
+
+	/* A second later the one that was silent for longest has to go, and
+	 * no other. */
+	clock_offset = 2;
+	ask(fds[0], XCT_REQ_COUNT, NULL, 0);
+	assert_int_equal(reply_to(s, fds[0]).end.count, 3);
 	fd = dial(s);
 	ask(fd, XCT_REQ_COUNT, NULL, 0);
 	assert_int_equal(reply_to(s, fd).end.count, 3);
-	ask(fds[63], XCT_REQ_COUNT, NULL, 0);
-	assert_int_equal(reply_to(s, fds[63]).end.count, 3);
+	assert_is_closed(s, fds[1]);
+	assert_int_equal(xct_control_counters(s->ctl)->dropped, 1);
 	close(fd);
-	for (int i = 0; i < 63; i++)
-		assert_is_closed(s, fds[i]);
-	close(fds[63]);
+	for (int i = 0; i < 64; i++) {
+		if (i == 1)
+			continue;
+		ask(fds[i], XCT_REQ_COUNT, NULL, 0);
+		assert_int_equal(reply_to(s, fds[i]).end.count, 3);
+		close(fds[i]);
+	}
 }
 
 static void garbage_ends_the_connection(void **state)
