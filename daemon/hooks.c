@@ -18,6 +18,9 @@
  * cleared at the end of the packet's way (XCT-DONE), so that a packet put into
  * or taken out of a tunnel, which inherits its mark, is looked at afresh.
  *
+ * Some rules need what not all kernels have, and xct can do without: that is
+ * tried out first, once.
+ *
  * Deleting a base chain, in any table, makes the kernel drop what waits in
  * every queue. So base chains and the jumps in them are only ever added, once;
  * a reload refills the chains jumped to, atomically. A selector, once
@@ -92,6 +95,29 @@ struct plan {
 	bool has_out;	   /* connections of this host may be redirected */
 };
 
+/* What this kernel is able to do, in the words of iptables. */
+struct abilities {
+	const char *defrag; /* see defrags[]; NULL: none of them */
+	const char *dying;  /* matches a TTL that is over; NULL: cannot */
+};
+
+/*
+ * Where a rule with one of these is, the kernel puts fragments together before
+ * all hooks. The first that works is used: the last one also makes the kernel
+ * look at each packet for a connection, though it is told to track none.
+ */
+static const char *const defrags[] = {
+	"-m socket -j RETURN",
+	"-p udp -j TPROXY --on-port 1",
+	"-m conntrack --ctstate UNTRACKED -j RETURN",
+};
+
+/* Not for this host nor for many: to be forwarded. */
+static const char *const dying[FAMILIES] = {
+	"-m ttl --ttl-lt 2 -m addrtype --dst-type UNICAST ",
+	"-m hl --hl-lt 2 -m addrtype --dst-type UNICAST ",
+};
+
 /* What iptables-save shows of ours. */
 struct survey {
 	unsigned int jumps[N_JUMPS]; /* how often each is there */
@@ -104,7 +130,7 @@ struct installed {
 	size_t newest_n;  /* selectors of the newest configuration */
 	bool newest_out;  /* .. and its has_out */
 	char *text;	  /* contents of the chains, NULL: not installed */
-	bool has_defrag;  /* the kernel has the match that defragments */
+	struct abilities able;
 };
 
 struct xct_hooks {
@@ -417,7 +443,7 @@ static void format_queue(char *s, size_t size,
 
 static void write_mangle(FILE *f, const struct plan *plan,
 			 const struct xct_settings *settings,
-			 unsigned int workers, bool has_defrag)
+			 unsigned int workers, const struct abilities *able)
 {
 	uint32_t mask = settings->mark_mask;
 	uint32_t done = XCT_STAGE_DONE * (mask & -mask);
@@ -427,15 +453,15 @@ static void write_mangle(FILE *f, const struct plan *plan,
 
 	fprintf(f, "-A XCT-PRE -i lo -j RETURN\n");
 	fprintf(f, "-A XCT-PRE -m addrtype --dst-type LOCAL %s\n", queue);
+	if (able->dying)
+		fprintf(f, "-A XCT-PRE %s%s\n", able->dying, queue);
 	for (size_t i = 0; i < plan->pre.n; i++)
 		fprintf(f, "-A XCT-PRE %s%s\n", plan->pre.v[i], queue);
-	/* Nothing gets here with this mark. But where a rule with this match
-	 * is, the kernel puts fragments together before all hooks. */
-	if (has_defrag)
-		fprintf(f,
-			"-A XCT-PRE -m mark --mark 0x%x/0x%x -m socket "
-			"-j RETURN\n",
-			done, mask);
+	/* Nothing gets here with this mark: it is enough that there is the
+	 * rule. */
+	if (able->defrag)
+		fprintf(f, "-A XCT-PRE -m mark --mark 0x%x/0x%x %s\n", done,
+			mask, able->defrag);
 
 	fprintf(f, "-A XCT-IN -i lo -j RETURN\n");
 	fprintf(f, "-A XCT-IN -m mark --mark 0x%x/0x%x -g XCT-DONE\n", done,
@@ -459,7 +485,7 @@ static void write_mangle(FILE *f, const struct plan *plan,
 static char *format_plan(const struct plan *plan,
 			 const struct xct_settings *settings,
 			 unsigned int workers, const struct survey *survey,
-			 bool has_defrag)
+			 const struct abilities *able)
 {
 	char *text = NULL;
 	size_t len;
@@ -473,7 +499,7 @@ static char *format_plan(const struct plan *plan,
 		if (t == RAW)
 			fprintf(f, "-A XCT-RAW -j CT --notrack\n");
 		else
-			write_mangle(f, plan, settings, workers, has_defrag);
+			write_mangle(f, plan, settings, workers, able);
 		write_jumps(f, (enum table)t, survey);
 		fprintf(f, "COMMIT\n");
 	}
@@ -783,18 +809,31 @@ static bool has_family(enum family f)
 	return f == V4 || access("/proc/self/net/if_inet6", F_OK) == 0;
 }
 
-/* Does this kernel have -m socket? Not all do, and xct can do without. */
-static bool can_defrag(enum family f)
+/* Does this kernel take @rule in the mangle table? */
+static bool can(enum family f, const char *rule)
 {
-	char *why = NULL;
-	int err = restore(f,
-			  "*mangle\n:XCT-PROBE - [0:0]\n"
-			  "-A XCT-PROBE -m socket -j RETURN\n"
-			  "-F XCT-PROBE\n-X XCT-PROBE\nCOMMIT\n",
-			  &why);
+	char *why = NULL, *text;
+	bool is_taken;
 
+	if (asprintf(&text,
+		     "*mangle\n:XCT-PROBE - [0:0]\n-A XCT-PROBE %s\n"
+		     "-F XCT-PROBE\n-X XCT-PROBE\nCOMMIT\n",
+		     rule) < 0)
+		return false;
+	is_taken = restore(f, text, &why) == 0;
+	free(text);
 	free(why);
-	return !err;
+	return is_taken;
+}
+
+static void probe(struct abilities *able, enum family f)
+{
+	*able = (struct abilities){ NULL, NULL };
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(defrags) && !able->defrag; i++)
+		if (can(f, defrags[i]))
+			able->defrag = defrags[i];
+	if (can(f, dying[f]))
+		able->dying = dying[f];
 }
 
 /* -------------------------------------------------------------- removing */
@@ -911,7 +950,7 @@ static int change_prepare(struct change *change, const struct installed *in,
 		return err;
 	memset(&all, 1, sizeof(all)); /* every jump is there: write none */
 	change->text = format_plan(&change->plan, &config->settings, workers,
-				   &all, in->has_defrag);
+				   &all, &in->able);
 	if (!change->text)
 		return -ENOMEM;
 	return survey_take(&change->before, f, error);
@@ -922,7 +961,7 @@ static int change_apply(struct change *change, const struct installed *in,
 			enum family f, char **error)
 {
 	char *text = format_plan(&change->plan, &config->settings, workers,
-				 &change->before, in->has_defrag);
+				 &change->before, &in->able);
 	int err;
 
 	if (!text)
@@ -972,8 +1011,7 @@ int xct_hooks_install(struct xct_hooks *hooks, const struct xct_config *config,
 	for (int f = 0; f < FAMILIES && !err; f++) {
 		has[f] = has_family((enum family)f);
 		if (has[f] && !hooks->families[f].text)
-			hooks->families[f].has_defrag =
-				can_defrag((enum family)f);
+			probe(&hooks->families[f].able, (enum family)f);
 		if (has[f])
 			err = change_prepare(&changes[f], &hooks->families[f],
 					     config, workers, (enum family)f,
@@ -1060,6 +1098,7 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 		       uint8_t family)
 {
 	enum family f = family == AF_INET ? V4 : V6;
+	struct abilities able = { defrags[0], dying[f] };
 	struct plan plan = { { NULL, 0 }, false };
 	char *text = NULL;
 	int err;
@@ -1067,10 +1106,11 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 	err = plan_build(&plan, &config->ruleset, family);
 	if (!err && hooks)
 		err = plan_merge(&plan, &hooks->families[f].kept);
+	if (hooks && hooks->families[f].text)
+		able = hooks->families[f].able;
 	if (!err)
 		text = format_plan(&plan, &config->settings, workers, NULL,
-				   !hooks || !hooks->families[f].text ||
-					   hooks->families[f].has_defrag);
+				   &able);
 	plan_fini(&plan);
 	return text;
 }

@@ -76,6 +76,7 @@ void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow)
 {
 	flow->status |= XCT_STATUS_CONFIRMED;
 	flow->status &= ~(XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE);
+	flow->status &= ~(uint32_t)XCT_STATUS_DYING; /* routing let it live */
 	eng->n_unconfirmed--;
 	if (!(flow->status & XCT_STATUS_DYING))
 		xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PART_STATE);
@@ -205,8 +206,7 @@ void xct_flow_describe(const struct xct_engine *eng,
 	memcpy(info->packets, flow->packets, sizeof(info->packets));
 	memcpy(info->bytes, flow->bytes, sizeof(info->bytes));
 	info->age_ms = now > flow->created_at ? now - flow->created_at : 0;
-	info->status =
-		flow->status & ~(XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE);
+	info->status = flow->status & ~XCT_STATUS_PRIVATE;
 	info->mark = flow->mark;
 	if (flow->expires_at > now)
 		info->timeout_s = (uint32_t)((flow->expires_at - now) / 1000);

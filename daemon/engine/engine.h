@@ -172,6 +172,7 @@ struct xct_visit {
 	xct_msec now;
 	struct xct_flow *flow;
 	enum xct_dir dir;
+	bool is_dying; /* routing will refuse it: no late hook is to see it */
 };
 
 /*

@@ -69,9 +69,12 @@ union xct_track {
 };
 
 /* Of a flow's status, and nobody's business but the engine's: a packet has
- * changed what is told of the flow, but has not gone on yet. */
-#define XCT_STATUS_NEWS	      (UINT32_C(1) << 30)
-#define XCT_STATUS_NEWS_STATE (UINT32_C(1) << 31) /* .. the tracker's state */
+ * changed what is told of the flow, but has not gone on yet; the hooks queue
+ * packets of direction @dir before routing, so that they are tracked there. */
+#define XCT_STATUS_NEWS		  (UINT32_C(1) << 30)
+#define XCT_STATUS_NEWS_STATE	  (UINT32_C(1) << 31) /* .. the tracker's state */
+#define XCT_STATUS_MET_EARLY(dir) (UINT32_C(1) << (28 + (dir)))
+#define XCT_STATUS_PRIVATE	  (UINT32_C(15) << 28)
 
 /*
  * In the order of use: a hit reads one tuple, or both, and what follows up to

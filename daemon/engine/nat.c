@@ -26,13 +26,23 @@ uint32_t xct_random_next(struct xct_random *rnd)
 	return (uint32_t)xct_siphash(&rnd->key, &rnd->counter, 1);
 }
 
-/* Would a flow that leaves as @t answer to a tuple that is another's? */
+/* Would a flow that leaves as @t answer to a tuple that is another's? One whose
+ * only packet died in the router gives way. */
 static bool is_used(const struct xct_nat *nat, const struct xct_tuple *t)
 {
 	struct xct_tuple reply;
+	struct xct_flow *old;
+	enum xct_dir dir;
 
-	return xct_tuple_invert(t, &reply) &&
-	       xct_table_is_taken(nat->tbl, &reply, nat->flow);
+	if (!xct_tuple_invert(t, &reply) ||
+	    !xct_table_is_taken(nat->tbl, &reply, nat->flow))
+		return false;
+	old = xct_table_find(nat->tbl, &reply, &dir);
+	if (!old || old == nat->flow || old->status & XCT_STATUS_CONFIRMED ||
+	    !(old->status & XCT_STATUS_DYING))
+		return true;
+	nat->evict(nat->ctx, old);
+	return false;
 }
 
 /*

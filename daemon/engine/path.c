@@ -19,6 +19,10 @@
  * A flow made at an early hook (its destination is translated) is unconfirmed
  * until the late hook accepts it: it is not listed and lets nothing back.
  *
+ * A packet that routing refuses meets no late hook, but belongs to its flow all
+ * the same. One whose TTL is over is tracked at the early hook. Of one too large
+ * for its way out this host's own error tells, which quotes it.
+ *
  * What the packet alone says has been read before (read.c).
  */
 #include <netinet/in.h>
@@ -309,6 +313,19 @@ static bool translate(struct xct_visit *v, unsigned int halves)
 
 /* ---- early hooks ---- */
 
+/* Routing refuses what has no hop left, unless it goes to this host itself, or
+ * to many. */
+static bool dies_on_the_way_to(const struct xct_visit *v,
+			       const struct xct_addr *dst)
+{
+	bool is_v4 = v->pkt.family == AF_INET;
+
+	return v->meta->hook == XCT_HOOK_PREROUTING &&
+	       v->pkt.c.data[is_v4 ? 8 : 7] <= 1 &&
+	       (is_v4 ? dst->b[0] < 224 : dst->b[0] != 0xff) &&
+	       !xct_visit_is_local(v, v->pkt.family, dst);
+}
+
 /*
  * Reserve the reply tuple of what now goes to where @leaving says; the late hook
  * may change its destination half. Where that half is taken, and has no number
@@ -351,7 +368,9 @@ static void early_unknown(struct xct_visit *v)
 	if (!rule || xct_tuple_equal(&leaving, &v->tuple)) {
 		if (rule)
 			xct_policy_count(v, rule);
-		xct_visit_accept(v, XCT_STAGE_FRESH);
+		/* What it would open, nobody will remember. */
+		if (!v->is_dying || open_flow(v, &draft))
+			xct_visit_accept(v, XCT_STAGE_FRESH);
 		return;
 	}
 	if (!open_flow(v, &draft))
@@ -365,6 +384,9 @@ static void early_unknown(struct xct_visit *v)
 	draft.status |= XCT_STATUS_DST_NAT;
 	if (rule->has_mark)
 		draft.mark = rule->mark;
+	/* Kept for this host's error alone, which it translates. */
+	if (dies_on_the_way_to(v, &leaving.dst))
+		draft.status |= XCT_STATUS_DYING;
 	v->dir = XCT_DIR_ORIG; /* also of what was an answer before */
 	v->flow = xct_visit_enter(v, &draft);
 	if (!v->flow)
@@ -375,8 +397,8 @@ static void early_unknown(struct xct_visit *v)
 		xct_flow_delete(v->eng, v->flow);
 }
 
-/* The flow has seen its last packet. If that one still has a hook before it,
- * the flow waits for it. */
+/* The flow has seen its last packet. If that one still has a hook before it, or
+ * dies, the flow waits for it, or for the error about it. */
 static void end_flow(struct xct_visit *v, enum xct_stage stage)
 {
 	if (stage != XCT_STAGE_ROUTED) {
@@ -392,11 +414,17 @@ static void end_flow(struct xct_visit *v, enum xct_stage stage)
 static void finish(struct xct_visit *v, enum xct_stage stage,
 		   enum tracked tracked)
 {
+	struct xct_addr src, dst;
+
 	xct_visit_accept(v, stage);
-	if (tracked == TRACKED_LAST)
-		end_flow(v, stage);
-	else
+	if (tracked != TRACKED_LAST) {
 		xct_flow_tell_news(v->eng, v->flow);
+		return;
+	}
+	xct_pkt_addrs(&v->pkt, &src, &dst);
+	if (v->is_dying || dies_on_the_way_to(v, &dst))
+		stage = XCT_STAGE_ROUTED; /* as far as the flow goes */
+	end_flow(v, stage);
 }
 
 static void early_known(struct xct_visit *v)
@@ -411,11 +439,13 @@ static void early_known(struct xct_visit *v)
 			return;
 		}
 		stage = XCT_STAGE_ROUTED;
-	} else if (halves == XCT_HALF_SRC) {
+	} else if (halves == XCT_HALF_SRC && !v->is_dying) {
 		/* The late hook has it all to itself. */
 		xct_visit_accept(v, XCT_STAGE_FRESH);
 		return;
 	}
+	if (!v->is_dying && !v->is_error)
+		v->flow->status |= XCT_STATUS_MET_EARLY(v->dir);
 	if (!track(v, &tracked))
 		return;
 	if (tracked == TRACKED_NOTHING) {
@@ -480,6 +510,8 @@ static void late_known(struct xct_visit *v)
 		xct_visit_drop(v, XCT_REASON_LATE_HOOK);
 		return;
 	}
+	if (!v->is_error)
+		v->flow->status &= ~XCT_STATUS_MET_EARLY(v->dir);
 	if (!track(v, &tracked))
 		return;
 	if (tracked == TRACKED_NOTHING) {
@@ -489,6 +521,85 @@ static void late_known(struct xct_visit *v)
 	if (!xct_policy_filter_related(v) || !translate(v, halves))
 		return;
 	finish(v, XCT_STAGE_FRESH, tracked);
+}
+
+/* The length that the header of a quoted packet says. */
+static uint32_t length_of_quoted(const struct xct_pkt *pkt)
+{
+	return pkt->family == AF_INET ? xct_get_be16(pkt->c.data + 2)
+				      : 40u + xct_get_be16(pkt->c.data + 4);
+}
+
+/* Does the error say that the packet is too large for its way out, and was it
+ * not this host's own? Errors of this kind are under no rate limit. */
+static bool is_about_size(const struct xct_visit *v)
+{
+	struct xct_addr src, dst;
+	const uint8_t *icmp = v->pkt.l4;
+
+	if (v->pkt.family == AF_INET ? icmp[0] != 3 || icmp[1] != 4
+				     : icmp[0] != 2)
+		return false;
+	xct_pkt_addrs(&v->pkt, &src, &dst);
+	return !xct_visit_is_local(v, v->pkt.family, &dst);
+}
+
+/* Has an early hook tracked the packets of direction @dir? Else a late one does,
+ * while the flow lasts. */
+static bool is_met_late(const struct xct_flow *flow, enum xct_dir dir,
+			xct_msec now)
+{
+	return flow->status & XCT_STATUS_CONFIRMED &&
+	       !(flow->status &
+		 (XCT_STATUS_DYING | XCT_STATUS_MET_EARLY(dir))) &&
+	       flow->expires_at > now && !(halves_of(flow, dir) & XCT_HALF_DST);
+}
+
+/*
+ * Track the packet that the error v quotes, which was refused between the hooks,
+ * if no early hook has done so. Its payload is not there, its lengths are.
+ */
+static void track_refused(struct xct_visit *v)
+{
+	struct xct_result unused = { .verdict = XCT_VERDICT_ACCEPT };
+	struct xct_meta meta = { .in_if = v->meta->out_if,
+				 .hook = XCT_HOOK_PREROUTING };
+	struct xct_visit dead = { .eng = v->eng,
+				  .meta = &meta,
+				  .res = &unused,
+				  .now = v->now,
+				  .pkt = v->quoted,
+				  .flow = v->flow,
+				  .is_dying = true };
+	uint32_t len = length_of_quoted(&v->quoted);
+	enum tracked tracked = TRACKED_NOTHING;
+	struct xct_flow draft;
+
+	dead.dir = v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
+	/* What an early hook has opened for it is for this error alone. */
+	if (v->flow && !(v->flow->status & XCT_STATUS_CONFIRMED))
+		v->flow->status |= XCT_STATUS_DYING;
+	if (len < dead.pkt.l3_len ||
+	    (v->flow && !is_met_late(v->flow, dead.dir, v->now)) ||
+	    !xct_tuple_invert(&v->tuple, &dead.tuple))
+		return;
+	/* What is INVALID is not translated: then it was met. */
+	if (!v->flow && xct_table_find(&v->eng->table, &dead.tuple, &dead.dir))
+		return;
+	dead.pkt.is_truncated = dead.pkt.c.len < len;
+	dead.pkt.l3_len = len;
+	dead.pkt.l4_len = len - dead.pkt.l4_off;
+	dead.l4 = xct_l4(dead.pkt.family, dead.pkt.proto);
+	if (dead.l4->check && dead.l4->check(&dead.pkt) != XCT_REASON_NONE)
+		return;
+	v->eng->stats.packets++;
+	if (dead.flow ? !track(&dead, &tracked) : !open_flow(&dead, &draft))
+		return;
+	if (dead.flow)
+		finish(&dead, XCT_STAGE_FRESH, tracked);
+	else
+		xct_visit_accept(&dead, XCT_STAGE_FRESH);
+	v->flow = dead.flow;
 }
 
 /*
@@ -518,6 +629,8 @@ static bool late_on_behalf(struct xct_visit *v)
 	} else {
 		/* The packet it is about may have opened no flow: it did not
 		 * come so far. */
+		if (is_about_size(v))
+			track_refused(v);
 		xct_visit_set_class(v, XCT_CLASS_RELATED);
 	}
 	if (!xct_policy_filter_related(v))
@@ -573,10 +686,10 @@ static void find_flow(struct xct_visit *v)
 		return;
 	if (v->flow->expires_at <= v->now)
 		xct_flow_expire(v->eng, v->flow);
-	else if (v->flow->status & XCT_STATUS_DYING)
-		xct_flow_delete(v->eng, v->flow);
-	else
+	else if (!(v->flow->status & XCT_STATUS_DYING))
 		return;
+	else if (!v->is_error) /* else it may be the one waited for */
+		xct_flow_delete(v->eng, v->flow);
 	v->flow = NULL;
 }
 
@@ -590,6 +703,7 @@ static void visit(struct xct_visit *v)
 		xct_visit_drop(v, XCT_REASON_HOOK);
 		return;
 	}
+	v->is_dying = v->tuple.family && dies_on_the_way_to(v, &v->tuple.dst);
 	if (meta->stage == XCT_STAGE_INVALID) {
 		xct_policy_judge_invalid(v); /* why is counted already */
 		return;

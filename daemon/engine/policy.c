@@ -183,8 +183,9 @@ void xct_policy_judge_invalid(struct xct_visit *v)
 		xct_visit_accept(v, xct_visit_is_early(v) ? XCT_STAGE_INVALID
 							  : XCT_STAGE_FRESH);
 	} else if (xct_visit_is_early(v)) {
-		/* Rules need both interfaces: they wait for the late hook. */
-		if (has_rules || rs->invalid == XCT_ACT_ACCEPT)
+		/* Rules need both interfaces: they wait for the late hook. And
+		 * routing refuses before rules do. */
+		if (has_rules || rs->invalid == XCT_ACT_ACCEPT || v->is_dying)
 			xct_visit_accept(v, XCT_STAGE_INVALID);
 		else
 			xct_visit_drop(v, XCT_REASON_INVALID);

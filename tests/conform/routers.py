@@ -50,6 +50,7 @@ ROUNDS = 4  # more than any packet has visits to a queue
 CLASSES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 _SOL_PACKET, _IGNORE_OUTGOING = 263, 23
 _MARKER_FROM, _MARKER_TO = "10.0.0.250", "198.51.100.250"
+_serial = itertools.count()
 
 
 
@@ -184,13 +185,13 @@ class Wire:
 class Router:
     """A router and its wires. What tracks is for the classes below."""
 
-    def __init__(self, home, name, mtu):
+    def __init__(self, home, name, mtus):
         self.home, self.name = home, name
         self.ns = home.namespace(name)
         self.markers = 0
         for side in SIDES:
             inner, outer = MACS[side]
-            dev = f"{side}0"
+            dev, mtu = f"{side}0", mtus[side]
             self.ns.ip(
                 f"link add {dev} address {inner} type veth peer name "
                 f"{name}{side} address {outer} netns {home.outside.name}",
@@ -303,8 +304,8 @@ class Router:
 
 
 class KernelRouter(Router):
-    def __init__(self, home, mtu, nat, tracking):
-        super().__init__(home, "k", mtu)
+    def __init__(self, home, mtus, nat, tracking):
+        super().__init__(home, "k", mtus)
         rules, _ = nat_rules(nat)
         for family, tool in ((4, "iptables-restore"), (6, "ip6tables-restore")):
             lines = ["*mangle"]
@@ -343,8 +344,8 @@ class KernelRouter(Router):
 
 
 class XctRouter(Router):
-    def __init__(self, home, mtu, nat, tracking):
-        super().__init__(home, "x", mtu)
+    def __init__(self, home, mtus, nat, tracking):
+        super().__init__(home, "x", mtus)
         _, policy = nat_rules(nat)
         _, settings = TRACKING[tracking]
         self.policy = policy + """
@@ -376,8 +377,11 @@ settings:
 class Twins:
     """Both routers, and the outside that is on all their wires."""
 
-    def __init__(self, nat="none", mtu=1500, tracking="usual"):
-        self.nat, self.mtu = nat, mtu
+    def __init__(self, nat="none", lan_mtu=1500, wan_mtu=1400,
+                 tracking="usual"):
+        self.nat = nat
+        self.mtus = {"lan": lan_mtu, "wan": wan_mtu}
+        self.number = next(_serial)
         self.namespaces = []
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="xct-conform-"))
         self.xct = None
@@ -386,8 +390,8 @@ class Twins:
             self.outside = self.namespace("o")
             self.outside.sysctl(net__ipv6__conf__all__disable_ipv6=1,
                                 net__ipv6__conf__default__disable_ipv6=1)
-            self.kernel = KernelRouter(self, mtu, nat, tracking)
-            self.xct = XctRouter(self, mtu, nat, tracking)
+            self.kernel = KernelRouter(self, self.mtus, nat, tracking)
+            self.xct = XctRouter(self, self.mtus, nat, tracking)
         except BaseException:
             self.close()
             raise
@@ -396,7 +400,7 @@ class Twins:
     xctd = property(lambda self: self.xct.xctd if self.xct else None)
 
     def namespace(self, role):
-        made = lab.Namespace(f"xctconf{os.getpid()}{self.nat[0]}{role}")
+        made = lab.Namespace(f"xctconf{os.getpid()}-{self.number}{role}")
         self.namespaces.append(made)
         return made
 

@@ -372,6 +372,29 @@ def udp_stream(chance, nat):
     return out + [one(chance.randrange(2)) for _ in range(4)]
 
 
+def large(chance, nat):
+    """Around the MTU of the way out, with leave to be cut and without. What is
+    not answered is sent again."""
+    made, out = Tcp(talk(chance, nat)), []
+    steps = made.connection()[:4] if chance.random() < 0.8 else []
+    for _ in range(chance.randrange(1, 8)):
+        size = chance.choice((1300, 1360, 1361, 1388, 1400, 1440))
+        if chance.random() < 0.7:
+            steps.append(made.send(chance.randrange(2), ACK | PSH, size,
+                                   options=b""))
+        else:
+            steps.append(made.between.packet(
+                chance.randrange(2), wire.UDP,
+                udp_header(made.between.ports, 0, size) + bytes(size)))
+    for step in steps:
+        editor = wire.Editor(step.data)
+        if made.between.family == 4 and chance.random() < 0.7:
+            editor.put(6, b"\x40\0", [10])  # do not fragment
+        out += [Step(step.side, bytes(editor.data))] * chance.choice(
+            (1, 1, 1, 2, 5))
+    return out
+
+
 QUERIES = {4: [(8, 0), (13, 14), (15, 16), (17, 18)],
            6: [(128, 129), (139, 140)]}
 
@@ -650,9 +673,9 @@ def extended(chance, data):
 
 KINDS = {kind.__name__.replace("_", "-"): kind for kind in (
     tcp, tcp_lossy, tcp_hostile, tcp_walk, tcp_reuse, tcp_half_seen, udp,
-    udplite, sctp, gre, icmp, generic, fragments, local, malformed)}
+    udplite, sctp, gre, icmp, generic, fragments, large, local, malformed)}
 SLOW_KINDS = {"udp-stream": udp_stream}
-ALL_KINDS = [*KINDS, "errors"]
+ALL_KINDS = [*KINDS, "errors", "expired"]
 
 
 # ---- ICMP errors about packets that went before
@@ -702,6 +725,20 @@ def error(chance, about):
     return Step(side, made)
 
 
+# ---- packets that end in the router
+
+
+def expired(chance, step):
+    """@step with a TTL that is over when it comes to the router."""
+    view, editor = wire.View(step.data), wire.Editor(step.data)
+    ttl = chance.choice((0, 1, 1, 1))
+    if view.family == 4:
+        editor.put(8, bytes([ttl, step.data[9]]), [10])
+    elif view.family == 6:
+        editor.data[7] = ttl
+    return Step(step.side, bytes(editor.data))
+
+
 # ---- all together
 
 
@@ -743,9 +780,9 @@ def scenario(seed, nat, kinds=None, packets=150):
     """About @packets packets of @kinds (default: all that are quick)."""
     kinds = list(kinds or ALL_KINDS)
     chance = random.Random(f"{seed} {nat} {' '.join(kinds)}")
-    wants_errors = "errors" in kinds
-    kinds = [kind for kind in kinds if kind != "errors"] or list(KINDS)
     makers = {**KINDS, **SLOW_KINDS}
+    wants_errors, wants_expired = "errors" in kinds, "expired" in kinds
+    kinds = [kind for kind in kinds if kind in makers] or list(KINDS)
     talks, count = [], 0
     while count < packets:
         steps = makers[chance.choice(kinds)](chance, nat)
@@ -767,4 +804,8 @@ def scenario(seed, nat, kinds=None, packets=150):
                 recent = past[-chance.choice((1, 3, 10, 1000)):]
                 out.append(error(chance, chance.choice(recent)))
         steps = out
+    if wants_expired:
+        steps = [expired(chance, step)
+                 if step.side and chance.random() < 0.05 else step
+                 for step in steps]
     return number(steps)

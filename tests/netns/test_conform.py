@@ -85,7 +85,8 @@ def test_a_capture(tmp_path):
     assert all(0 < step.wait <= 0.2 for step in read if not step.side)
     read = [step for step in read if step.side]
     assert [step.data for step in read] == [step.data for step in steps]
-    with routers.Twins("none", mtu=conform.PCAP_MTU) as twins:
+    with routers.Twins("none", conform.PCAP_MTU,
+                       conform.PCAP_MTU) as twins:
         same(twins, read, f"tests/conform/conform.py --pcap {path}")
 
 

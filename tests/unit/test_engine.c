@@ -1049,6 +1049,155 @@ static void this_hosts_own_errors_speak_of_the_routed_packet(void **state)
 	assert_int_equal(XCT_VERDICT_DROP, w->res.verdict);
 }
 
+static void set_hops(struct packet *p, uint8_t hops)
+{
+	xct_be16 check;
+
+	if (p->data[0] >> 4 == 6) {
+		p->data[7] = hops;
+		return;
+	}
+	p->data[8] = hops;
+	memset(p->data + 10, 0, 2);
+	check = (xct_be16)~xct_csum_fold(xct_csum_sum(p->data, 20));
+	memcpy(p->data + 10, &check, 2);
+}
+
+static void a_known_packet_whose_hops_are_over_is_tracked_early(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, MASQUERADE);
+	packet_tcp(&p, "10.0.0.2", 1000, "198.51.100.9", 80, TCP_SYN, 1, 0, 0);
+	(void)forward(w, &p, LAN, WAN, false);
+	packet_tcp(&p, "198.51.100.9", 80, "203.0.113.1", 1000,
+		   TCP_SYN | TCP_ACK, 9, 2, 0);
+	(void)forward(w, &p, WAN, LAN, true);
+	packet_tcp(&p, "10.0.0.2", 1000, "198.51.100.9", 80, TCP_ACK, 2, 10, 0);
+	(void)forward(w, &p, LAN, WAN, false);
+	packet_tcp(&p, "10.0.0.2", 1000, "198.51.100.9", 80, TCP_FIN | TCP_ACK,
+		   2, 10, 0);
+	set_hops(&p, 1);
+	hook(w, &p, XCT_HOOK_PREROUTING, LAN, 0, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	assert_int_equal(XCT_STAGE_ROUTED, w->res.stage);
+	assert_false(w->res.is_edited);
+	assert_int_equal(XCT_TCP_FIN_WAIT, only_flow(w).state);
+	assert_int_equal(3, only_flow(w).packets[XCT_DIR_ORIG]);
+	/* Somebody gives it another hop: it is not tracked again. */
+	hook(w, &p, XCT_HOOK_POSTROUTING, LAN, WAN, w->res.stage);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	assert_addrs(&p, "203.0.113.1", 1000, "198.51.100.9", 80);
+	assert_int_equal(3, only_flow(w).packets[XCT_DIR_ORIG]);
+}
+
+static void a_new_packet_whose_hops_are_over_leaves_no_flow(void **state)
+{
+	struct world *w = *state;
+	struct xct_engine_stats stats;
+	struct packet p, reply;
+
+	use_rules(w, "nat:\n"
+		     "- {dst: 198.51.100.1, proto: udp, dnat: 10.0.0.10}\n"
+		     "filter: {invalid: drop}\n");
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 1);
+	set_hops(&p, 0);
+	hook(w, &p, XCT_HOOK_PREROUTING, LAN, 0, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	/* Routing refuses before rules do: it says so also to what is wrong. */
+	packet_tcp(&p, "10.0.0.2", 1000, "198.51.100.9", 80, TCP_FIN, 1, 0, 0);
+	set_hops(&p, 1);
+	hook(w, &p, XCT_HOOK_PREROUTING, LAN, 0, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	assert_int_equal(XCT_STAGE_INVALID, w->res.stage);
+	assert_int_equal(0, flows(w));
+	xct_engine_stats(w->eng, &stats);
+	assert_int_equal(1, stats.class_packets[XCT_CLASS_NEW]);
+	assert_int_equal(1, stats.class_packets[XCT_CLASS_INVALID]);
+	/* What a DNAT rule opened is there for the error about it alone. */
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.1", 53, 1);
+	set_hops(&p, 1);
+	hook(w, &p, XCT_HOOK_PREROUTING, LAN, 0, XCT_STAGE_FRESH);
+	assert_addrs(&p, "10.0.0.2", 1000, "10.0.0.10", 53);
+	packet_error(&reply, "10.0.0.1", "10.0.0.2", &p, 28);
+	hook(w, &reply, XCT_HOOK_POSTROUTING, 0, LAN, XCT_STAGE_FRESH);
+	assert_true(w->res.is_edited);
+	packet_udp(&p, "10.0.0.10", 53, "10.0.0.2", 1000, 1);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, LAN, true));
+	assert_int_equal(XCT_CLASS_NEW, w->res.cls);
+}
+
+/* This host's word that @p is too large for the way out. */
+static void say_too_large(struct world *w, const struct packet *p,
+			  const char *from, const char *to, uint32_t out)
+{
+	bool v6 = p->data[0] >> 4 == 6;
+	struct packet error;
+	uint8_t *icmp = error.data + (v6 ? 40 : 20);
+
+	packet_error(&error, from, to, p, 528);
+	icmp[0] = v6 ? 2 : 3;
+	icmp[1] = v6 ? 0 : 4;
+	hook(w, &error, XCT_HOOK_POSTROUTING, 0, out, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_VERDICT_ACCEPT, w->res.verdict);
+	assert_int_equal(XCT_CLASS_RELATED, w->res.cls);
+}
+
+static void a_packet_too_large_is_tracked_by_what_is_said_of_it(void **state)
+{
+	static const char *const ends[][4] = {
+		{ "10.0.0.2", "198.51.100.9", "10.0.0.1", "203.0.113.1" },
+		{ "fd00::2", "2001:db8:9::9", "fd00::1", "2001:db8::1" },
+	};
+	struct world *w = *state;
+	struct packet p;
+
+	use_rules(w, MASQUERADE);
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(ends); i++) {
+		const char *const *end = ends[i];
+		struct xct_flow_info flow;
+
+		packet_udp(&p, end[0], 1000, end[1], 53, 1);
+		(void)forward(w, &p, LAN, WAN, false);
+		flow = only_flow(w);
+		packet_udp(&p, end[0], 1000, end[1], 53, 1400);
+		say_too_large(w, &p, end[2], end[0], LAN);
+		assert_int_equal(2, only_flow(w).packets[XCT_DIR_ORIG]);
+		assert_int_equal(flow.bytes[XCT_DIR_ORIG] + p.len,
+				 only_flow(w).bytes[XCT_DIR_ORIG]);
+		/* Its answer is met, and tracked, before it is too large. */
+		packet_udp(&p, end[1], 53, end[3], 1000, 1400);
+		hook(w, &p, XCT_HOOK_PREROUTING, WAN, 0, XCT_STAGE_FRESH);
+		say_too_large(w, &p, end[3], end[1], WAN);
+		assert_int_equal(1, only_flow(w).packets[XCT_DIR_REPLY]);
+		/* A new one leaves nothing. */
+		packet_udp(&p, end[0], 1001, end[1], 53, 1400);
+		say_too_large(w, &p, end[2], end[0], LAN);
+		xct_engine_delete(w->eng, &(uint32_t){ 0 }, w->now, NULL,
+				  MAX_FLOWS, NULL, NULL);
+		assert_int_equal(0, flows(w));
+	}
+}
+
+static void a_packet_too_large_is_tracked_once_where_it_was_queued(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 1);
+	(void)forward(w, &p, LAN, WAN, true);
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 1400);
+	hook(w, &p, XCT_HOOK_PREROUTING, LAN, 0, XCT_STAGE_FRESH);
+	assert_int_equal(XCT_STAGE_DONE, w->res.stage);
+	say_too_large(w, &p, "10.0.0.1", "10.0.0.2", LAN);
+	assert_int_equal(2, only_flow(w).packets[XCT_DIR_ORIG]);
+	/* The hooks have changed: the next is met late. */
+	(void)forward(w, &p, LAN, WAN, false);
+	say_too_large(w, &p, "10.0.0.1", "10.0.0.2", LAN);
+	assert_int_equal(4, only_flow(w).packets[XCT_DIR_ORIG]);
+}
+
 static void ipv6_is_translated_alike(void **state)
 {
 	struct world *w = *state;
@@ -1533,6 +1682,10 @@ int main(void)
 		TEST(a_long_chain_of_extension_headers_is_walked_to_its_end),
 		TEST(an_extension_header_too_long_hides_ports_from_who_needs_them),
 		TEST(this_hosts_own_errors_speak_of_the_routed_packet),
+		TEST(a_known_packet_whose_hops_are_over_is_tracked_early),
+		TEST(a_new_packet_whose_hops_are_over_leaves_no_flow),
+		TEST(a_packet_too_large_is_tracked_by_what_is_said_of_it),
+		TEST(a_packet_too_large_is_tracked_once_where_it_was_queued),
 		TEST(ipv6_is_translated_alike),
 		TEST(neighbour_discovery_passes_untracked),
 		TEST(unfinished_checksums_are_finished),

@@ -99,8 +99,9 @@ static unsigned int rules_in(const char *text, const char *chain)
 	return n;
 }
 
-/* Rules of XCT-PRE that every plan has: loopback, local, defragmentation. */
-#define FIXED	    3
+/* Rules of XCT-PRE that every plan has: loopback, local, hops that are over,
+ * defragmentation. */
+#define FIXED	    4
 #define ICMP_ERRORS 5 /* IPv4 types */
 
 static void assert_has(const char *text, const char *line)
@@ -130,6 +131,8 @@ static void plain_policy_queues_only_local_destinations_early(void **state)
 		"-A XCT-PRE -i lo -j RETURN\n"
 		"-A XCT-PRE -m addrtype --dst-type LOCAL "
 		"-j NFQUEUE --queue-num 7\n"
+		"-A XCT-PRE -m %s-lt 2 -m addrtype --dst-type UNICAST "
+		"-j NFQUEUE --queue-num 7\n"
 		"-A XCT-PRE -m mark --mark 0x20000000/0x30000000 -m socket "
 		"-j RETURN\n"
 		"-A XCT-IN -i lo -j RETURN\n"
@@ -144,14 +147,16 @@ static void plain_policy_queues_only_local_destinations_early(void **state)
 		"-A OUTPUT -j XCT-OUT\n"
 		"-A POSTROUTING -j XCT-POST\n"
 		"COMMIT\n";
-	char *text;
+	char *text, filled[sizeof(want) + 16];
 
 	add_rule(w, XCT_ACT_MASQUERADE);
 	text = render(w, AF_INET);
-	assert_string_equal(text, want);
+	snprintf(filled, sizeof(filled), want, "ttl --ttl");
+	assert_string_equal(text, filled);
 	free(text);
 	text = render(w, AF_INET6);
-	assert_string_equal(text, want);
+	snprintf(filled, sizeof(filled), want, "hl --hl");
+	assert_string_equal(text, filled);
 	free(text);
 }
 
