@@ -3,6 +3,7 @@
 #include "daemon/kept.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,15 @@ static void close_fd(int *fd)
 	if (*fd >= 0)
 		(void)close(*fd); /* others hold it too */
 	*fd = -1;
+}
+
+/* systemd's socket is not; for accept() to wait would stop everything. */
+static void set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		xct_log(LOG_WARNING, "control socket: %s", strerror(errno));
 }
 
 void xct_kept_init(struct xct_kept *kept)
@@ -50,6 +60,7 @@ void xct_kept_note(void *ctx, const char *name, int fd)
 		xct_nfq_use_info(fd);
 	} else if (xct_sd_is_listening(fd) && kept->listen_fd < 0) {
 		kept->listen_fd = fd;
+		set_nonblocking(fd);
 	} else {
 		xct_log(LOG_WARNING, "handed over and of no use here: \"%s\"",
 			name);

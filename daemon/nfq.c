@@ -327,6 +327,16 @@ bool xct_nfq_is_adopted(const struct xct_nfq *nfq)
 	return nfq->is_adopted;
 }
 
+/* Receiving has to wait for packets, whatever others did to the socket. */
+static int make_waiting(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
 int xct_nfq_adopt(struct xct_nfq **out, int fd, uint16_t number,
 		  uint32_t max_len, bool fail_open)
 {
@@ -349,6 +359,9 @@ int xct_nfq_adopt(struct xct_nfq **out, int fd, uint16_t number,
 	    info.portid != mnl_socket_get_portid(nfq->nl))
 		goto err;
 	nfq->is_adopted = true;
+	ret = make_waiting(fd);
+	if (ret < 0)
+		goto err;
 	ret = xct_nfq_configure(nfq, max_len, fail_open);
 	if (ret < 0)
 		goto err;

@@ -2,7 +2,6 @@
 /* What xctd and systemd tell each other, through libsystemd. */
 #include "daemon/sd.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -77,15 +76,6 @@ uint64_t xct_sd_watchdog_ms(void)
 	return usec / 1000;
 }
 
-static void set_nonblocking(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags >= 0)
-		/* What is no socket does not mind. */
-		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
 int xct_sd_take_fds(void (*fn)(void *ctx, const char *name, int fd), void *ctx)
 {
 	char **names = NULL;
@@ -94,7 +84,6 @@ int xct_sd_take_fds(void (*fn)(void *ctx, const char *name, int fd), void *ctx)
 	for (int i = 0; i < n; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
 
-		set_nonblocking(fd);
 		fn(ctx, names[i], fd);
 		free(names[i]);
 	}

@@ -25,8 +25,8 @@ uint64_t xct_sd_watchdog_ms(void);
 /*
  * The descriptors that systemd hands over: the control socket that it opened,
  * and what an earlier xctd had it keep. @fn is called for each with its name,
- * and has it from then on; it is non-blocking if it is a socket. Once only:
- * afterwards they are forgotten. 0 or -errno.
+ * and has it from then on. Once only: afterwards they are forgotten. 0 or
+ * -errno.
  */
 int xct_sd_take_fds(void (*fn)(void *ctx, const char *name, int fd), void *ctx);
 

@@ -74,8 +74,11 @@ static struct xct_nfq *adopt(int kept)
 	struct xct_nfq_info info;
 	struct xct_nfq *nfq;
 
+	/* As whoever kept it may have left it. */
+	assert_return_code(fcntl(kept, F_SETFL, O_NONBLOCK), errno);
 	assert_int_equal(xct_nfq_adopt(&nfq, kept, QUEUE, 1024, false), 0);
 	assert_true(xct_nfq_is_adopted(nfq));
+	assert_false(fcntl(xct_nfq_fd(nfq), F_GETFL) & O_NONBLOCK);
 	assert_true(xct_nfq_info(QUEUE, &info));
 	assert_int_equal(xct_nfq_repeat(nfq, info.last_id), 0);
 	return nfq;
