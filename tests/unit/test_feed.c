@@ -35,7 +35,7 @@ struct world {
 	void *region;
 	void *work;
 	xct_msec now;
-	pthread_mutex_t lock;
+	struct xct_lock lock;
 	int epoll_fd;
 	struct xct_feed *feed;
 	struct xct_feed_reader reader;
@@ -66,7 +66,7 @@ static int setup(void **state)
 	assert_int_equal(xct_engine_attach(&w->eng, w->region, w->work,
 					   MAX_FLOWS, &w->cfg, w->now, &report),
 			 0);
-	pthread_mutex_init(&w->lock, NULL);
+	xct_lock_init(&w->lock);
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->feed = xct_feed_new(w->epoll_fd, w->eng, &w->lock);
 	assert_non_null(w->feed);
@@ -82,7 +82,7 @@ static int teardown(void **state)
 	xct_feed_leave(&w->reader);
 	xct_feed_free(w->feed);
 	close(w->epoll_fd);
-	pthread_mutex_destroy(&w->lock);
+	xct_lock_fini(&w->lock);
 	xct_config_free(w->config);
 	free(w->region);
 	free(w->work);
