@@ -285,7 +285,7 @@ bool xct_engine_drop_masqueraded(struct xct_engine *eng, uint32_t *cursor,
 						 const struct xct_addr *addr),
 				 void *ctx)
 {
-	uint32_t end = eng->table.max_flows;
+	uint32_t end = eng->table.header->n_used;
 
 	if (max < end - *cursor)
 		end = *cursor + max;
@@ -297,7 +297,7 @@ bool xct_engine_drop_masqueraded(struct xct_engine *eng, uint32_t *cursor,
 		    is_gone(ctx, reply->family, &reply->dst))
 			xct_flow_delete(eng, flow);
 	}
-	return *cursor < eng->table.max_flows;
+	return *cursor < eng->table.header->n_used;
 }
 
 void xct_engine_stats(const struct xct_engine *eng,
@@ -366,24 +366,9 @@ int xct_region_copy(void *to, uint32_t to_max, const void *from,
 	return xct_table_copy(to, to_max, from, from_max);
 }
 
-static void set_back(xct_msec *at, xct_msec by)
-{
-	*at = *at > by ? *at - by : 0;
-}
-
 void xct_region_set_back(void *region, uint32_t max_flows, xct_msec by)
 {
-	struct xct_region_header *header = region;
-	struct xct_flow *flows = (void *)(header + 1);
-
-	for (uint32_t i = 0; i < max_flows; i++) {
-		if (!flows[i].id)
-			continue;
-		set_back(&flows[i].expires_at, by);
-		set_back(&flows[i].created_at, by);
-		if (flows[i].tuple[XCT_DIR_ORIG].proto == IPPROTO_UDP)
-			set_back(&flows[i].track.udp.stream_at, by);
-	}
+	xct_table_set_back(region, max_flows, by);
 }
 
 /* The engine itself stands before its indexes, which start aligned. */

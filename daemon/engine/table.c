@@ -12,6 +12,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +20,8 @@
 #include "daemon/engine/l4.h"
 #include "daemon/engine/table.h"
 
-#define NONE XCT_FLOW_NONE
+#define NONE	    XCT_FLOW_NONE
+#define ADOPT_AHEAD 16 /* records that are fetched before they are adopted */
 
 /* Few flows are translated in both ways: a quarter of the room. */
 static uint32_t routed_size(uint32_t max_flows)
@@ -399,6 +401,28 @@ static bool is_ours(const struct xct_region_header *header, uint32_t max_flows)
 	       header->max_flows == max_flows && header->n_used <= max_flows;
 }
 
+static void set_back(xct_msec *at, xct_msec by)
+{
+	*at = *at > by ? *at - by : 0;
+}
+
+void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
+{
+	struct xct_region_header *header = region;
+	struct xct_flow *flows = (void *)(header + 1);
+
+	if (!is_ours(header, max_flows))
+		return; /* of another version: attach() says so */
+	for (uint32_t i = 0; i < header->n_used; i++) {
+		if (!flows[i].id)
+			continue;
+		set_back(&flows[i].expires_at, by);
+		set_back(&flows[i].created_at, by);
+		if (flows[i].tuple[XCT_DIR_ORIG].proto == IPPROTO_UDP)
+			set_back(&flows[i].track.udp.stream_at, by);
+	}
+}
+
 int xct_table_copy(void *to, uint32_t to_max, const void *from,
 		   uint32_t from_max)
 {
@@ -468,6 +492,20 @@ static bool adopt_record(struct xct_table *tbl, struct xct_flow *flow,
 	return true;
 }
 
+/* Have the memory that adopt_record() will look at on its way. */
+static void fetch_buckets(const struct xct_table *tbl,
+			  const struct xct_flow *flow)
+{
+	for (int dir = 0; dir < XCT_DIRS; dir++)
+		__builtin_prefetch(
+			xct_index_home(&tbl->main,
+				       hash_in_zone(tbl, &flow->tuple[dir])),
+			1);
+	if (flow->status & XCT_STATUS_SRC_NAT)
+		__builtin_prefetch(
+			source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]), 1);
+}
+
 int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 		     uint32_t max_flows, const struct xct_siphash_key *key,
 		     bool (*adopt)(void *ctx, struct xct_flow *flow), void *ctx,
@@ -502,6 +540,8 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 	for (uint32_t i = header->n_used; i-- > 0;) {
 		struct xct_flow *flow = &tbl->flows[i];
 
+		if (i >= ADOPT_AHEAD && flow[-ADOPT_AHEAD].id)
+			fetch_buckets(tbl, &flow[-ADOPT_AHEAD]);
 		if (flow->id && adopt_record(tbl, flow, adopt, ctx))
 			continue;
 		if (flow->id)

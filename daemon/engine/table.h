@@ -75,7 +75,8 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 		     bool (*adopt)(void *ctx, struct xct_flow *flow), void *ctx,
 		     uint32_t *n_torn);
 
-/* As xct_region_copy() (engine.h). */
+/* As xct_region_set_back() and xct_region_copy() (engine.h). */
+void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by);
 int xct_table_copy(void *to, uint32_t to_max, const void *from,
 		   uint32_t from_max);
 
