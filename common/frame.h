@@ -12,16 +12,19 @@
 #define XCT_COMMON_FRAME_H
 
 #include "common/flow_event.h"
+#include "common/snapshot.h"
 
 #define XCT_FRAME_MAGIC 0x58435402u   /* "XCT", protocol version 2 */
 #define XCT_FRAME_MAX	(256u * 1024) /* payload of a frame from xctd */
 #define XCT_REQUEST_MAX 4096u	      /* payload of a request */
+#define XCT_RESTORE_MAX (XCT_REQUEST_MAX / sizeof(struct xct_saved_flow))
 #define XCT_SOCKET_PATH "/run/xct/xctd.sock"
 
 enum xct_frame_type {
 	/* requests; (f) carries a struct xct_flow_filter, (u) a struct
 	 * xct_flow_update, (c) a struct xct_flow_create, (e) a struct
-	 * xct_flow_follow, the others nothing */
+	 * xct_flow_follow, (s) an array of struct xct_saved_flow, (w) a struct
+	 * xct_frame_written, the others nothing */
 	XCT_REQ_LIST = 1, /* (f) -> FLOWS... */
 	XCT_REQ_COUNT,	  /* -> END.count */
 	XCT_REQ_DELETE,	  /* (f) -> FLOWS..., what was deleted [change] */
@@ -36,6 +39,9 @@ enum xct_frame_type {
 	XCT_REQ_TAKEOVER, /* -> FD... [change] */
 	XCT_REQ_LEAVE,	  /* -> END, then xctd exits [change] */
 	XCT_REQ_EVENTS,	  /* (e) -> EVENTS..., without an end */
+	XCT_REQ_SAVE,	 /* -> SAVED...: secret, they allow to forge [change] */
+	XCT_REQ_WRITTEN, /* (w) -> END: what became of it [change] */
+	XCT_REQ_RESTORE, /* (s) -> RESTORED, END.count loaded [change] */
 
 	/* answers */
 	XCT_RSP_FLOWS = 64, /* an array of struct xct_flow_info */
@@ -44,6 +50,8 @@ enum xct_frame_type {
 	XCT_RSP_FD,	/* a name, with a descriptor beside it (SCM_RIGHTS) */
 	XCT_RSP_END,	/* struct xct_frame_end */
 	XCT_RSP_EVENTS, /* an array of struct xct_flow_event; the first: none */
+	XCT_RSP_SAVED,	/* an array of struct xct_saved_flow */
+	XCT_RSP_RESTORED, /* uint32_t [XCT_RESTORED_COUNT]: flows of each fate */
 };
 
 enum xct_end_status {
@@ -61,10 +69,17 @@ struct xct_frame {
 	uint16_t flags; /* 0 */
 };
 
+/* A client has tried to write what SAVE has shown. */
+struct xct_frame_written {
+	uint64_t n;	/* flows */
+	uint32_t error; /* errno; 0: they are safe */
+	uint32_t pad;
+};
+
 struct xct_frame_end {
 	uint32_t status; /* enum xct_end_status */
 	uint32_t error;	 /* errno of an UPDATE, CREATE, EVENTS; else 0 */
-	uint64_t count;	 /* flows listed, counted, deleted, made or changed */
+	uint64_t count;	 /* flows shown, counted, deleted, made or changed */
 };
 
 #endif

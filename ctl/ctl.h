@@ -54,6 +54,10 @@ enum xct_exit xct_ctl_update(const struct xct_ctl *ctl);
 /* events.c */
 enum xct_exit xct_ctl_events(const struct xct_ctl *ctl);
 
+/* snapshot.c */
+enum xct_exit xct_ctl_save(const struct xct_ctl *ctl);
+enum xct_exit xct_ctl_load(const struct xct_ctl *ctl);
+
 /* report.c */
 enum xct_exit xct_ctl_stats(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_cpu_stats(const struct xct_ctl *ctl);

@@ -23,7 +23,7 @@ static bool receive(void *ctx, uint16_t type, const void *payload, uint32_t len)
 	struct receiver *receiver = ctx;
 	char *grown;
 
-	if (type == XCT_RSP_FLOWS || type == XCT_RSP_EVENTS)
+	if (type != XCT_RSP_TEXT && type != XCT_RSP_JSON)
 		return !receiver->fn ||
 		       receiver->fn(receiver->ctx, type, payload, len);
 
@@ -151,19 +151,40 @@ static enum xct_exit ask(struct xct_client *client, uint16_t type,
 	return exit_code;
 }
 
+enum xct_exit xct_request_connect(struct xct_client *client, const char *socket)
+{
+	int ret = xct_client_open(client, socket);
+
+	if (ret) {
+		say_unreachable(socket, -ret);
+		return XCT_EXIT_UNREACHABLE;
+	}
+	return XCT_EXIT_OK;
+}
+
+enum xct_exit xct_request_on(struct xct_client *client, uint16_t type,
+			     const void *payload, uint32_t len,
+			     xct_client_fn fn, void *ctx)
+{
+	struct receiver receiver = { .fn = fn, .ctx = ctx };
+	enum xct_exit exit_code;
+	uint64_t count;
+
+	exit_code = ask(client, type, payload, len, &receiver, &count);
+	free(receiver.text);
+	return exit_code;
+}
+
 static enum xct_exit connect_and_ask(const char *socket, uint16_t type,
 				     const void *payload, uint32_t len,
 				     struct receiver *receiver, uint64_t *count)
 {
 	struct xct_client client;
 	enum xct_exit exit_code;
-	int ret;
 
-	ret = xct_client_open(&client, socket);
-	if (ret) {
-		say_unreachable(socket, -ret);
-		return XCT_EXIT_UNREACHABLE;
-	}
+	exit_code = xct_request_connect(&client, socket);
+	if (exit_code != XCT_EXIT_OK)
+		return exit_code;
 	if (receiver->stop)
 		receiver->stop->connected(receiver->ctx, client.fd);
 	exit_code = ask(&client, type, payload, len, receiver, count);

@@ -17,6 +17,13 @@ enum xct_exit xct_request(const char *socket, uint16_t type,
 			  const void *payload, uint32_t len, xct_client_fn fn,
 			  void *ctx);
 
+/* The same, many times over one connection, which the caller closes. */
+enum xct_exit xct_request_connect(struct xct_client *client,
+				  const char *socket);
+enum xct_exit xct_request_on(struct xct_client *client, uint16_t type,
+			     const void *payload, uint32_t len,
+			     xct_client_fn fn, void *ctx);
+
 /* A request that makes or changes flows: *@count of them. If xctd could not,
  * the result is FAILED and *@error an errno, of which nothing has been said. */
 enum xct_exit xct_request_change(const char *socket, uint16_t type,

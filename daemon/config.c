@@ -148,6 +148,23 @@ static bool read_group(struct xct_reader *r, const struct field *f,
 	return true;
 }
 
+static bool read_file_name(struct xct_reader *r, const struct field *f,
+			   const struct xct_node *node, void *value)
+{
+	const size_t max = sizeof(((struct xct_settings *)0)->snapshot);
+	const char *text;
+
+	if (!xct_value_text(r->diag, node, f->name, &text))
+		return false;
+	if (strlen(text) >= max || text[0] != '/')
+		return xct_diag_error(r->diag, node->at,
+				      "%s is \"%s\"; expected an absolute path "
+				      "of at most %zu bytes",
+				      f->name, xct_excerpt(text).s, max - 1);
+	memcpy(value, text, strlen(text) + 1);
+	return true;
+}
+
 static bool read_fields(struct xct_reader *r, const struct field *f,
 			const struct xct_node *node, void *value);
 
@@ -255,6 +272,7 @@ static const struct field settings_fields[] = {
 	{ "queue", read_queue, SUB(queue_fields) },
 	{ "mark-mask", read_mark_mask, AT(mark_mask), 0, 0, NULL, 0 },
 	{ "control", read_fields, SUB(control_fields) },
+	{ "snapshot", read_file_name, AT(snapshot), 0, 0, NULL, 0 },
 };
 
 static const struct field settings_field = {

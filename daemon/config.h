@@ -25,6 +25,7 @@ struct xct_settings {
 	bool fail_open;	       /* queue: on-failure: accept */
 	uint32_t mark_mask;    /* two adjacent bits */
 	enum xct_hooks_mode hooks;
+	char snapshot[256];	/* of a clean stop, read at a start; "": none */
 	char control_group[32]; /* may read over the control socket; "": none */
 };
 

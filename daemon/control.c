@@ -174,11 +174,39 @@ static bool put_flow(void *arg, const struct xct_flow_info *info)
 	return c->out_len + sizeof(*info) + END_SIZE <= OUT_SIZE;
 }
 
+/* The same for a snapshot. */
+static bool put_saved(void *arg, const struct xct_saved_flow *saved)
+{
+	struct client *c = arg;
+
+	c->end.count++;
+	memcpy(c->out + c->out_len, saved, sizeof(*saved));
+	c->out_len += sizeof(*saved);
+	return c->out_len + sizeof(*saved) + END_SIZE <= OUT_SIZE;
+}
+
+/* Look at some records more. False: those were the last. */
+static bool walk_on(struct client *c)
+{
+	const struct xct_control_ops *ops = &c->ctl->ops;
+
+	switch (c->type) {
+	case XCT_REQ_SAVE:
+		return ops->save(ops->ctx, &c->cursor, WALK_RECORDS, put_saved,
+				 c);
+	case XCT_REQ_UPDATE:
+		return ops->update(ops->ctx, &c->cursor, &c->update,
+				   WALK_RECORDS, put_flow, c);
+	default:
+		return ops->walk(ops->ctx, &c->cursor, &c->update.filter,
+				 WALK_RECORDS, c->type != XCT_REQ_LIST,
+				 put_flow, c);
+	}
+}
+
 /* One step of a dump: a frame of flows, perhaps the last. */
 static void work_walk(struct client *c)
 {
-	const struct xct_control_ops *ops = &c->ctl->ops;
-	bool is_delete = c->type != XCT_REQ_LIST;
 	bool has_more = true;
 
 	c->wall_ms = clock_ms(CLOCK_REALTIME);
@@ -186,16 +214,13 @@ static void work_walk(struct client *c)
 	for (int i = 0; i < WALK_CALLS && has_more; i++) {
 		if (c->out_len >= OUT_SIZE / 2)
 			break;
-		if (c->type == XCT_REQ_UPDATE)
-			has_more = ops->update(ops->ctx, &c->cursor, &c->update,
-					       WALK_RECORDS, put_flow, c);
-		else
-			has_more = ops->walk(ops->ctx, &c->cursor,
-					     &c->update.filter, WALK_RECORDS,
-					     is_delete, put_flow, c);
+		has_more = walk_on(c);
 	}
 	if (c->out_len > FRAME_SIZE)
-		put_header(c->out, XCT_RSP_FLOWS, c->out_len - FRAME_SIZE);
+		put_header(c->out,
+			   c->type == XCT_REQ_SAVE ? XCT_RSP_SAVED
+						   : XCT_RSP_FLOWS,
+			   c->out_len - FRAME_SIZE);
 	else
 		c->out_len = 0;
 	if (!has_more)
@@ -303,6 +328,31 @@ static void walk(struct client *c, const struct xct_frame *frame,
 		end_entry(c, ret);
 }
 
+static void restore(struct client *c, const uint8_t *payload, size_t len)
+{
+	const struct xct_control_ops *ops = &c->ctl->ops;
+	struct xct_saved_flow flows[XCT_RESTORE_MAX];
+	uint32_t results[XCT_RESTORED_COUNT] = { 0 };
+
+	memcpy(flows, payload, len);
+	ops->restore(ops->ctx, flows, len / sizeof(*flows), results);
+	put_header(c->out, XCT_RSP_RESTORED, sizeof(results));
+	memcpy(c->out + FRAME_SIZE, results, sizeof(results));
+	c->out_len = FRAME_SIZE + sizeof(results);
+	c->end.count = results[XCT_RESTORED_LOADED];
+	put_end(c);
+}
+
+static void note_written(struct client *c, const uint8_t *payload)
+{
+	const struct xct_control_ops *ops = &c->ctl->ops;
+	struct xct_frame_written written;
+
+	memcpy(&written, payload, sizeof(written));
+	ops->written(ops->ctx, &written);
+	put_end(c);
+}
+
 /* At once, and not through the buffer: a descriptor goes with its bytes. There
  * is room: nothing else is on its way to a client that asks for this. */
 static bool send_fd(void *arg, const char *name, int fd)
@@ -396,9 +446,19 @@ static size_t payload_size(uint16_t type)
 		return sizeof(struct xct_flow_create);
 	case XCT_REQ_EVENTS:
 		return sizeof(struct xct_flow_follow);
+	case XCT_REQ_WRITTEN:
+		return sizeof(struct xct_frame_written);
 	default:
 		return 0;
 	}
+}
+
+/* Has a request of @type that many bytes? */
+static bool is_payload_size(uint16_t type, size_t len)
+{
+	if (type == XCT_REQ_RESTORE)
+		return len % sizeof(struct xct_saved_flow) == 0;
+	return len == payload_size(type);
 }
 
 static bool is_change(uint16_t type)
@@ -406,7 +466,8 @@ static bool is_change(uint16_t type)
 	return type == XCT_REQ_DELETE || type == XCT_REQ_FLUSH ||
 	       type == XCT_REQ_RELOAD || type == XCT_REQ_UPDATE ||
 	       type == XCT_REQ_CREATE || type == XCT_REQ_TAKEOVER ||
-	       type == XCT_REQ_LEAVE;
+	       type == XCT_REQ_LEAVE || type == XCT_REQ_SAVE ||
+	       type == XCT_REQ_WRITTEN || type == XCT_REQ_RESTORE;
 }
 
 static bool may_change(const struct client *c)
@@ -421,7 +482,7 @@ static void start(struct client *c, const struct xct_frame *frame,
 	const struct xct_control_ops *ops = &c->ctl->ops;
 
 	c->end = (struct xct_frame_end){ .status = XCT_END_OK };
-	if (frame->len != payload_size(frame->type)) {
+	if (!is_payload_size(frame->type, frame->len)) {
 		c->end.status = XCT_END_BAD_REQUEST;
 		put_end(c);
 		return;
@@ -435,10 +496,17 @@ static void start(struct client *c, const struct xct_frame *frame,
 	case XCT_REQ_DELETE:
 	case XCT_REQ_FLUSH:
 	case XCT_REQ_UPDATE:
+	case XCT_REQ_SAVE:
 		walk(c, frame, payload);
 		break;
 	case XCT_REQ_CREATE:
 		create(c, payload);
+		break;
+	case XCT_REQ_RESTORE:
+		restore(c, payload, frame->len);
+		break;
+	case XCT_REQ_WRITTEN:
+		note_written(c, payload);
 		break;
 	case XCT_REQ_COUNT:
 		c->end.count = ops->count(ops->ctx);
@@ -495,7 +563,7 @@ static enum input look_at_input(const struct client *c, struct xct_frame *frame)
 		return INPUT_PARTIAL;
 	memcpy(frame, c->in, FRAME_SIZE);
 	if (frame->magic != XCT_FRAME_MAGIC || frame->flags != 0 ||
-	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_EVENTS ||
+	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_RESTORE ||
 	    frame->len > XCT_REQUEST_MAX)
 		return INPUT_GARBAGE;
 	return c->in_len < FRAME_SIZE + frame->len ? INPUT_PARTIAL

@@ -26,6 +26,15 @@ struct xct_control_ops {
 		       bool (*fn)(void *arg, const struct xct_flow_info *info),
 		       void *arg);
 	int (*create)(void *ctx, const struct xct_flow_create *req);
+	/* As xct_engine_save(); and each of @flows as xct_engine_restore(),
+	 * adding its fate to @results. */
+	bool (*save)(void *ctx, uint32_t *cursor, uint32_t max,
+		     bool (*fn)(void *arg, const struct xct_saved_flow *saved),
+		     void *arg);
+	void (*restore)(void *ctx, const struct xct_saved_flow *flows, size_t n,
+			uint32_t results[static XCT_RESTORED_COUNT]);
+	/* A client has written a snapshot, or failed to. */
+	void (*written)(void *ctx, const struct xct_frame_written *written);
 	uint32_t (*count)(void *ctx);
 	/* JSON or text, NUL terminated; caller frees; NULL: no memory. */
 	char *(*stats)(void *ctx);

@@ -31,6 +31,7 @@
 #include "daemon/log.h"
 #include "daemon/reload.h"
 #include "daemon/report.h"
+#include "daemon/restore.h"
 #include "daemon/sd.h"
 #include "daemon/takeover.h"
 
@@ -88,6 +89,8 @@ static bool host_ifname(void *ctx, uint32_t ifindex,
 {
 	struct xct_daemon *d = ctx;
 
+	if (ifindex & XCT_IF_AWAITED)
+		return xct_masq_awaited_name(d, ifindex, name);
 	catch_up(d);
 	return xct_netdev_ifname(d->netdev, ifindex, name);
 }
@@ -126,6 +129,8 @@ void xct_daemon_engine_config(struct xct_daemon *d,
 		.host = { .ifname = host_ifname,
 			  .ifaddr = host_ifaddr,
 			  .is_local = host_is_local,
+			  .ifindex = xct_masq_ifindex,
+			  .masq = xct_masq_judge,
 			  .event = host_event,
 			  .ctx = d },
 		.seed = d->seed,
@@ -134,40 +139,7 @@ void xct_daemon_engine_config(struct xct_daemon *d,
 	};
 }
 
-/* ------------------------------------------------- addresses that go away */
-
-static struct xct_flow_filter gone_filter(const struct xct_gone *gone)
-{
-	return (struct xct_flow_filter){
-		.fields = XCT_FILTER_FAMILY | XCT_FILTER_MASQ_IF |
-			  XCT_FILTER_REPLY_DST,
-		.family = gone->family,
-		.masq_if = gone->ifindex,
-		.reply_dst = { .first = gone->addr,
-			       .last = gone->addr,
-			       .family = gone->family },
-	};
-}
-
-/* With the lock held: only noted, for purge_gone(). If very many come at once
- * the table is swept here and now. */
-static void addr_gone(void *ctx, uint32_t ifindex, uint8_t family,
-		      const struct xct_addr *addr)
-{
-	struct xct_daemon *d = ctx;
-	struct xct_gone gone = { *addr, ifindex, family };
-	struct xct_flow_filter filter = gone_filter(&gone);
-	xct_msec now = xct_clock_now();
-	uint32_t cursor = 0;
-
-	if (d->n_gone < XCT_GONE_MAX) {
-		d->gone[d->n_gone++] = gone;
-		return;
-	}
-	while (xct_engine_delete(d->engine, &cursor, now, &filter, WALK_BUDGET,
-				 NULL, NULL))
-		;
-}
+/* -------------------------------------------- interfaces and addresses */
 
 /* With the lock held. */
 static void links_changed(void *ctx)
@@ -177,46 +149,12 @@ static void links_changed(void *ctx)
 	xct_engine_forget_interfaces(d->engine);
 }
 
-/* Take one of the addresses that are gone. */
-static bool take_gone(struct xct_daemon *d, struct xct_gone *gone)
-{
-	bool is_any;
-
-	xct_lock_take(&d->lock);
-	is_any = d->n_gone > 0;
-	if (is_any)
-		*gone = d->gone[--d->n_gone];
-	xct_lock_give(&d->lock);
-	return is_any;
-}
-
-/* Flows masqueraded to an address that is gone are dead. */
-static void purge_gone(struct xct_daemon *d)
-{
-	struct xct_gone gone;
-
-	while (take_gone(d, &gone)) {
-		struct xct_flow_filter filter = gone_filter(&gone);
-		xct_msec now = xct_clock_now();
-		uint32_t cursor = 0;
-		bool is_more;
-
-		do {
-			xct_lock_take(&d->lock);
-			is_more = xct_engine_delete(d->engine, &cursor, now,
-						    &filter, WALK_BUDGET, NULL,
-						    NULL);
-			xct_lock_give(&d->lock);
-		} while (is_more);
-	}
-}
-
 static void netdev_catch(struct xct_daemon *d)
 {
 	xct_lock_take(&d->lock);
 	xct_netdev_catch(d->netdev);
 	xct_lock_give(&d->lock);
-	purge_gone(d);
+	xct_masq_purge(d);
 }
 
 static void links_ready(struct xct_poll *poll, uint32_t events)
@@ -513,7 +451,8 @@ static void timer_ready(struct xct_poll *poll, uint32_t events)
 	(void)!read(poll->fd, &ticks, sizeof(ticks));
 	*d->memory.clock = now;
 	expire(d, now);
-	purge_gone(d); /* that a worker has found */
+	xct_masq_purge(d); /* what a worker has found */
+	xct_masq_settle(d, now);
 	xct_events_log(d->events, &d->lock, host_ifname, d, now);
 	notify(d, now);
 	drop_retained(d, now);
@@ -740,23 +679,6 @@ static void set_clock_back(struct xct_daemon *d, xct_msec now)
 	*d->memory.clock = now;
 }
 
-static bool is_no_address(void *ctx, uint8_t family,
-			  const struct xct_addr *addr)
-{
-	struct xct_daemon *d = ctx;
-
-	return !xct_netdev_is_local(d->netdev, family, addr);
-}
-
-/* Addresses may have gone while nobody looked. No worker runs yet. */
-static void drop_stale_masquerades(struct xct_daemon *d)
-{
-	uint32_t cursor = 0;
-
-	(void)xct_engine_drop_masqueraded(d->engine, &cursor, UINT32_MAX,
-					  is_no_address, d);
-}
-
 static enum xct_exit start_engine(struct xct_daemon *d)
 {
 	uint32_t max_flows = d->config->settings.table_size;
@@ -796,24 +718,25 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	}
 	if (ret < 0)
 		return failed("start the engine", -ret);
-	drop_stale_masquerades(d);
 	if (!report.was_new)
 		xct_log(LOG_INFO,
-			"%u flows adopted in %u ms (%u were over, %u torn)",
+			"%u flows adopted in %u ms (%u were over, %u of "
+			"addresses that are gone, %u torn)",
 			report.adopted, (unsigned int)(xct_clock_now() - begin),
-			report.expired, report.torn);
+			report.expired, report.gone, report.torn);
 	if (d->options.is_kept && is_new) {
 		/* In place of one that could not be used, if there was one. */
 		xct_sd_forget(XCT_KEPT_MEMORY);
 		xct_sd_keep(XCT_KEPT_MEMORY, d->memory.fd);
 	}
 	xct_engine_set_ruleset(d->engine, &d->config->ruleset);
+	xct_restore_begin(d, is_new);
 	return XCT_EXIT_OK;
 }
 
 static enum xct_exit start_netdev(struct xct_daemon *d)
 {
-	const struct xct_netdev_ops ops = { .addr_gone = addr_gone,
+	const struct xct_netdev_ops ops = { .addr_gone = xct_masq_addr_gone,
 					    .links_changed = links_changed,
 					    .ctx = d };
 	int ret;
@@ -923,6 +846,9 @@ static enum xct_exit start_control(struct xct_daemon *d)
 		.walk = control_walk,
 		.update = control_update,
 		.create = control_create,
+		.save = xct_restore_walk,
+		.restore = xct_restore_flows,
+		.written = xct_restore_written,
 		.count = control_count,
 		.stats = control_stats,
 		.rules = control_rules,
@@ -1041,6 +967,8 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			return result;
 		}
 	}
+	xct_restore_done(d);
+	d->has_started = true;
 	log_ready(d);
 	tell_status(d, xct_clock_now());
 	xct_sd_ready();
@@ -1054,6 +982,10 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 
 bool xct_daemon_stop(struct xct_daemon *d)
 {
+	/* Is nobody to take the flows over? */
+	bool is_over =
+		d->has_started && !d->has_successor &&
+		(!d->options.is_kept || xct_sd_how_ended() == XCT_SD_STOPPED);
 	bool is_clean = true;
 	char *error = NULL;
 
@@ -1074,6 +1006,8 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	xct_hooks_free(d->hooks);
 	xct_hookwatch_close(&d->hookwatch);
 	stop_workers(d);
+	if (is_over)
+		xct_restore_save(d);
 	if (d->events && d->netdev)
 		xct_events_log(d->events, &d->lock, host_ifname, d,
 			       xct_clock_now());

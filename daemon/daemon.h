@@ -24,9 +24,11 @@
 #include "daemon/kept.h"
 #include "daemon/lock.h"
 #include "daemon/loop.h"
+#include "daemon/masq.h"
 #include "daemon/memory.h"
 #include "daemon/netdev.h"
 #include "daemon/probe.h"
+#include "daemon/restore.h"
 #include "daemon/worker.h"
 
 struct xct_options {
@@ -38,18 +40,9 @@ struct xct_options {
 	bool is_takeover; /* from the xctd at socket_path */
 };
 
-/* An address that flows may have been masqueraded to, and that is gone. */
-struct xct_gone {
-	struct xct_addr addr;
-	uint32_t ifindex;
-	uint8_t family;
-};
-
-#define XCT_GONE_MAX 64
-
 struct xct_daemon {
 	struct xct_options options;
-	struct xct_lock lock; /* of engine, netdev, ruleset, events, gone */
+	struct xct_lock lock; /* of engine, netdev, ruleset, events, masq */
 
 	struct xct_config *config; /* in force; rules: under the lock */
 	bool is_config_kept;	 /* that of before, the file is not in order */
@@ -75,13 +68,14 @@ struct xct_daemon {
 	struct xct_control *control;
 	struct xct_feed *feed; /* what happens to flows, told to clients */
 
-	struct xct_gone gone[XCT_GONE_MAX]; /* found by the netdev, to purge */
-	unsigned int n_gone;
+	struct xct_masquerade masq;
+	struct xct_restore_counts restore;
 	bool has_begun; /* a batch, since the netdev has caught up */
 
 	int hooks_lock; /* whoever holds it manages this namespace's hooks */
 	int epoll_fd;
 	int listen_fd;
+	bool has_started;     /* all of it */
 	bool owns_socket;     /* made here, so removed here */
 	bool has_successor;   /* leave hooks, queues and socket as they are */
 	int predecessor;      /* to be told to leave; -1: none */

@@ -564,6 +564,22 @@ bool xct_netdev_is_local(void *ctx, uint8_t family, const struct xct_addr *addr)
 	return false;
 }
 
+enum xct_masq xct_netdev_masq(struct xct_netdev *nd, uint32_t ifindex,
+			      uint8_t family, const struct xct_addr *addr)
+{
+	bool has_other = false;
+
+	if (!find_up(nd, ifindex))
+		return XCT_MASQ_AWAITED;
+	if (xct_netdev_is_local(nd, family, addr))
+		return XCT_MASQ_THERE;
+	for (size_t i = 0; i < nd->n; i++)
+		has_other |= nd->addrs[i].ifindex == ifindex &&
+			     nd->addrs[i].family == family &&
+			     is_global(&nd->addrs[i]);
+	return has_other ? XCT_MASQ_GONE : XCT_MASQ_AWAITED;
+}
+
 /* ------------------------------------------------------------------ names */
 
 /* Read what the interface table's socket has; after an overrun, all again. */

@@ -9,7 +9,7 @@
 #ifndef XCT_DAEMON_NETDEV_H
 #define XCT_DAEMON_NETDEV_H
 
-#include "common/addr.h"
+#include "daemon/engine/engine.h"
 
 struct xct_netdev; /* opaque */
 
@@ -45,5 +45,9 @@ bool xct_netdev_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 
 bool xct_netdev_is_local(void *ctx, uint8_t family,
 			 const struct xct_addr *addr);
+
+/* As struct xct_host_ops.masq, of an interface that was there once. */
+enum xct_masq xct_netdev_masq(struct xct_netdev *nd, uint32_t ifindex,
+			      uint8_t family, const struct xct_addr *addr);
 
 #endif

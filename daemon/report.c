@@ -101,6 +101,19 @@ static json_t *cell_stats(const struct xct_engine_stats *stats)
 	return cells;
 }
 
+static json_t *snapshot_stats(const struct xct_restore_counts *counts)
+{
+	json_t *object = json_object();
+
+	set(object, "written", number(counts->written));
+	set(object, "failed", number(counts->failed));
+#define X(sym, name, text) \
+	set(object, name, number(counts->flows[XCT_RESTORED_##sym]));
+	XCT_RESTORED_RESULTS(X)
+#undef X
+	return object;
+}
+
 char *xct_report_stats(struct xct_daemon *d)
 {
 	json_t *root = json_object(), *classes = json_object();
@@ -135,6 +148,7 @@ char *xct_report_stats(struct xct_daemon *d)
 		append(queues, queue_stats(d->workers[i]));
 	set(root, "queues", queues);
 	set(root, "reassembly", reassembly_stats());
+	set(root, "snapshots", snapshot_stats(&d->restore));
 	return dump(root);
 }
 

@@ -4,7 +4,8 @@
 _xctctl() {
 	local cur prev word command='' i
 	local commands='list get count delete create add update events
-		load-entries flush stats rules check reload hooks status version help'
+		load-entries save load flush stats rules check reload hooks
+		status version help'
 	local filters='--src --dst --reply-src --reply-dst --proto --family
 		--status --mark --src-nat --dst-nat --any-nat --output --zone
 		--id --mask-src --mask-dst --sport --dport --reply-port-src
@@ -115,7 +116,7 @@ _xctctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$filters $changes" \
 			-- "$cur")
 		;;
-	check | load-entries | R | file)
+	check | load-entries | save | load | R | file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	esac

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for xctctl(8)
 
-set -l commands list get count delete create add update events load-entries flush stats rules check reload \
-    hooks status version help
+set -l commands list get count delete create add update events load-entries save load flush stats rules \
+    check reload hooks status version help
 set -l none "not __fish_seen_subcommand_from $commands"
 set -l flows "__fish_seen_subcommand_from list get delete create add update events"
 set -l changes "__fish_seen_subcommand_from create add update"
@@ -21,6 +21,8 @@ complete -c xctctl -n $none -a add -d 'Make a flow unless it is there'
 complete -c xctctl -n $none -a update -d 'Change flows'
 complete -c xctctl -n $none -a events -d 'Follow flows as they begin, change, end'
 complete -c xctctl -n $none -a load-entries -d 'Run what list -o save wrote'
+complete -c xctctl -n $none -a save -d 'Write a snapshot'
+complete -c xctctl -n $none -a load -d 'Load a snapshot'
 complete -c xctctl -n $none -a flush -d 'End all flows'
 complete -c xctctl -n $none -a stats -d 'Show counters'
 complete -c xctctl -n $none -a rules -d 'Show rules and their hits'
@@ -31,7 +33,7 @@ complete -c xctctl -n $none -a status -d 'Show the state of the daemon'
 complete -c xctctl -n $none -a version -d 'Print versions'
 complete -c xctctl -n $none -a help -d 'Print a summary'
 
-complete -c xctctl -n '__fish_seen_subcommand_from check load-entries' -F
+complete -c xctctl -n '__fish_seen_subcommand_from check load-entries save load' -F
 complete -c xctctl -n '__fish_seen_subcommand_from list' -s z -l zero \
     -d 'Zero counters'
 complete -c xctctl -n $changes -s t -l timeout -x -d 'Timeout in seconds'

@@ -16,7 +16,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "daemon/engine/crc32c.h"
+#include "common/crc32c.h"
 #include "daemon/engine/csum.h"
 #include "daemon/engine/edit.h"
 #include "daemon/engine/l4.h"

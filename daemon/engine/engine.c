@@ -205,7 +205,7 @@ void xct_flow_describe(const struct xct_engine *eng,
 	memcpy(info->tuple, flow->tuple, sizeof(info->tuple));
 	memcpy(info->packets, flow->packets, sizeof(info->packets));
 	memcpy(info->bytes, flow->bytes, sizeof(info->bytes));
-	info->age_ms = now > flow->created_at ? now - flow->created_at : 0;
+	info->age_ms = xct_flow_age(flow, now);
 	info->status = flow->status & ~XCT_STATUS_PRIVATE;
 	info->mark = flow->mark;
 	if (flow->expires_at > now)
@@ -277,27 +277,6 @@ bool xct_engine_delete(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       void *ctx)
 {
 	return walk(eng, cursor, now, filter, max, fn, ctx, true);
-}
-
-bool xct_engine_drop_masqueraded(struct xct_engine *eng, uint32_t *cursor,
-				 uint32_t max,
-				 bool (*is_gone)(void *ctx, uint8_t family,
-						 const struct xct_addr *addr),
-				 void *ctx)
-{
-	uint32_t end = eng->table.header->n_used;
-
-	if (max < end - *cursor)
-		end = *cursor + max;
-	for (; *cursor < end; ++*cursor) {
-		struct xct_flow *flow = &eng->table.flows[*cursor];
-		const struct xct_tuple *reply = &flow->tuple[XCT_DIR_REPLY];
-
-		if (flow->id && flow->masq_if &&
-		    is_gone(ctx, reply->family, &reply->dst))
-			xct_flow_delete(eng, flow);
-	}
-	return *cursor < eng->table.header->n_used;
 }
 
 void xct_engine_stats(const struct xct_engine *eng,
@@ -396,6 +375,11 @@ static bool adopt(void *ctx, struct xct_flow *flow)
 		a->report->expired++;
 		return false;
 	}
+	if (xct_flow_masq(a->eng, flow) != XCT_MASQ_THERE) {
+		a->report->gone++;
+		a->eng->stats.deleted++;
+		return false;
+	}
 	if (!is_confirmed(flow))
 		a->eng->n_unconfirmed++;
 	xct_wheel_add(&a->eng->wheel, flow);
@@ -427,7 +411,7 @@ int xct_engine_attach(struct xct_engine **out, void *region, void *work,
 			       &cfg->seed, adopt, &a, &refused);
 	if (err)
 		return err;
-	report->torn = refused - report->expired;
+	report->torn = refused - report->expired - report->gone;
 	*out = eng;
 	return 0;
 }

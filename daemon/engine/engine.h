@@ -12,6 +12,7 @@
 #include "common/flow_event.h"
 #include "common/names.h"
 #include "common/siphash.h"
+#include "common/snapshot.h"
 #include "daemon/engine/l4.h"
 #include "daemon/engine/rule.h"
 
@@ -47,7 +48,15 @@ struct xct_event {
 	uint32_t bytes;
 };
 
-/* What the engine asks of its host, for NEW connections only. */
+/* Of a masqueraded flow's address. */
+enum xct_masq {
+	XCT_MASQ_THERE,
+	XCT_MASQ_AWAITED, /* its interface is missing, down, or without any */
+	XCT_MASQ_GONE,	  /* its interface has others */
+};
+
+/* What the engine asks of its host, for NEW connections and such flows as come
+ * from the past. */
 struct xct_host_ops {
 	/* Name of an interface. False if there is none (any more). */
 	bool (*ifname)(void *ctx, uint32_t ifindex,
@@ -59,6 +68,13 @@ struct xct_host_ops {
 	/* Is @addr an address of this host? */
 	bool (*is_local)(void *ctx, uint8_t family,
 			 const struct xct_addr *addr);
+	/* What a flow may have as index of the interface called @name; there
+	 * need be none yet. 0: there is no room to remember the name. */
+	uint32_t (*ifindex)(void *ctx, const char name[static XCT_IFNAMSIZ]);
+	/* How are flows doing that are masqueraded on *@ifindex to @addr? It
+	 * changes when an interface that was awaited has come. */
+	enum xct_masq (*masq)(void *ctx, uint32_t *ifindex, uint8_t family,
+			      const struct xct_addr *addr);
 	void (*event)(void *ctx, const struct xct_event *event);
 	void *ctx;
 };
@@ -119,7 +135,8 @@ struct xct_attach_report {
 	uint32_t adopted; /* flows taken over */
 	uint32_t torn;	  /* records dropped: cut off mid-write */
 	uint32_t expired; /* records dropped: their time was over */
-	bool was_new;	  /* the region was blank and has been formatted */
+	uint32_t gone; /* .. or the address they were masqueraded to is gone */
+	bool was_new;  /* the region was blank and has been formatted */
 };
 
 /*
@@ -236,13 +253,26 @@ int xct_flow_change_check(const struct xct_flow_change *change, int proto);
 int xct_engine_create(struct xct_engine *eng, const struct xct_flow_create *req,
 		      xct_msec now);
 
-/* End the masqueraded flows whose address @is_gone says to be, up to @max records
- * from *@cursor on. False at the end of the table. */
-bool xct_engine_drop_masqueraded(struct xct_engine *eng, uint32_t *cursor,
-				 uint32_t max,
-				 bool (*is_gone)(void *ctx, uint8_t family,
-						 const struct xct_addr *addr),
-				 void *ctx);
+/* The same walk, showing what a snapshot keeps of each flow. */
+bool xct_engine_save(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		     uint32_t max,
+		     bool (*fn)(void *ctx, const struct xct_saved_flow *saved),
+		     void *ctx);
+
+/*
+ * Make a flow of a snapshot again. Whatever @saved holds, the table stays
+ * whole. The flow keeps its id if that is higher than all that were given, so
+ * flows are best restored in the order of their ids; else it gets a new one.
+ */
+enum xct_restored xct_engine_restore(struct xct_engine *eng,
+				     const struct xct_saved_flow *saved,
+				     xct_msec now);
+
+/* Walk over flows that were masqueraded and end those whose address is gone;
+ * *@n_awaited grows by those that still wait for it. Cursor, @max and result as
+ * of the other walks. */
+bool xct_engine_settle(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		       uint32_t max, uint32_t *n_awaited);
 
 void xct_engine_stats(const struct xct_engine *eng,
 		      struct xct_engine_stats *stats);

@@ -5,8 +5,8 @@
  * Theory of operation: what is asked for comes from outside, so nothing in it
  * is trusted. It is brought into the form that packets give a flow (unused
  * fields zero, the reply tuple one that the protocol can answer with), and
- * enters the table by the same door. Trackers start from zero: as in the
- * kernel, they learn windows and the like from the next packet.
+ * enters the table by the same door. Trackers start from zero, and learn
+ * windows and the like from the next packets.
  *
  * A flow's translation stands in its reply tuple. So wherever the reply tuple
  * asked for is not the inverse of the original one, that half is translated;
@@ -17,9 +17,6 @@
 #include <sys/socket.h>
 
 #include "daemon/engine/visit.h"
-
-/* What a kernel of 250 Hz cuts timeouts to: INT_MAX of its ticks. */
-#define TIMEOUT_MAX_MS (INT32_MAX * UINT64_C(4))
 
 #define STATUS_SETTABLE \
 	(XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | XCT_STATUS_FIXED_TIMEOUT)
@@ -66,8 +63,8 @@ static void change_flow(struct xct_flow *flow,
 	if (change->fields & XCT_CHANGE_MARK)
 		flow->mark = (flow->mark & ~change->mark_mask) ^ change->mark;
 	if (change->fields & XCT_CHANGE_TIMEOUT) {
-		if (timeout > TIMEOUT_MAX_MS)
-			timeout = TIMEOUT_MAX_MS;
+		if (timeout > XCT_TIMEOUT_MAX_MS)
+			timeout = XCT_TIMEOUT_MAX_MS;
 		flow->expires_at = now + timeout;
 	}
 	if (change->fields & XCT_CHANGE_STATE)
@@ -127,7 +124,7 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 
 /* ---- making one ---- */
 
-static bool is_family_addr(uint8_t family, const struct xct_addr *addr)
+bool xct_flow_is_addr(uint8_t family, const struct xct_addr *addr)
 {
 	static const uint8_t zeros[sizeof(addr->b)];
 	size_t len = xct_addr_len(family);
@@ -135,14 +132,14 @@ static bool is_family_addr(uint8_t family, const struct xct_addr *addr)
 	return !memcmp(addr->b + len, zeros, sizeof(addr->b) - len);
 }
 
-/* The original tuple, as a packet would have it. */
-static int take_original(const struct xct_tuple *asked, struct xct_tuple *orig)
+int xct_flow_check_original(const struct xct_tuple *asked,
+			    struct xct_tuple *orig)
 {
 	*orig = *asked;
 	if (orig->family != AF_INET && orig->family != AF_INET6)
 		return -EINVAL;
-	if (!is_family_addr(orig->family, &orig->src) ||
-	    !is_family_addr(orig->family, &orig->dst))
+	if (!xct_flow_is_addr(orig->family, &orig->src) ||
+	    !xct_flow_is_addr(orig->family, &orig->dst))
 		return -EINVAL;
 	if (orig->proto ==
 	    (orig->family == AF_INET ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
@@ -173,8 +170,8 @@ static int take_reply(const struct xct_flow_create *req,
 		reply->sport = asked->sport;
 	if (has_numbers && req->fields & XCT_CREATE_REPLY_DPORT)
 		reply->dport = asked->dport;
-	if (!is_family_addr(reply->family, &reply->src) ||
-	    !is_family_addr(reply->family, &reply->dst))
+	if (!xct_flow_is_addr(reply->family, &reply->src) ||
+	    !xct_flow_is_addr(reply->family, &reply->dst))
 		return -EINVAL;
 	return 0;
 }
@@ -199,7 +196,7 @@ static int translate(struct xct_engine *eng, const struct xct_flow_create *req,
 
 	xct_flow_nat(eng, draft, &nat);
 	if (req->fields & XCT_CREATE_DST_NAT) {
-		if (!is_family_addr(leaving->family, &req->nat_dst))
+		if (!xct_flow_is_addr(leaving->family, &req->nat_dst))
 			return -EINVAL;
 		set_range(&range, leaving, &req->nat_dst,
 			  req->fields & XCT_CREATE_DST_NAT_PORT,
@@ -207,7 +204,7 @@ static int translate(struct xct_engine *eng, const struct xct_flow_create *req,
 		xct_nat_destination(&nat, &range, leaving);
 	}
 	if (req->fields & XCT_CREATE_SRC_NAT) {
-		if (!is_family_addr(leaving->family, &req->nat_src))
+		if (!xct_flow_is_addr(leaving->family, &req->nat_src))
 			return -EINVAL;
 		set_range(&range, leaving, &req->nat_src,
 			  req->fields & XCT_CREATE_SRC_NAT_PORT,
@@ -218,10 +215,8 @@ static int translate(struct xct_engine *eng, const struct xct_flow_create *req,
 	return 0;
 }
 
-/* Which halves differ between @orig and @leaving. -EINVAL: what differs is not
- * translatable. */
-static int find_halves(const struct xct_tuple *orig,
-		       const struct xct_tuple *leaving, uint32_t *status)
+int xct_flow_find_halves(const struct xct_tuple *orig,
+			 const struct xct_tuple *leaving, uint32_t *status)
 {
 	const struct xct_l4_ops *l4 = xct_l4(orig->family, orig->proto);
 	bool is_src = orig->sport != leaving->sport;
@@ -236,9 +231,8 @@ static int find_halves(const struct xct_tuple *orig,
 	return 0;
 }
 
-/* Is @t another flow's? One that is over is not, and goes. */
-static bool is_taken(struct xct_engine *eng, const struct xct_tuple *t,
-		     xct_msec now)
+bool xct_flow_is_taken(struct xct_engine *eng, const struct xct_tuple *t,
+		       xct_msec now)
 {
 	struct xct_flow *flow;
 	enum xct_dir dir;
@@ -256,11 +250,12 @@ static int make_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 {
 	struct xct_tuple *orig = &draft->tuple[XCT_DIR_ORIG];
 	struct xct_tuple *reply = &draft->tuple[XCT_DIR_REPLY];
+	const struct xct_l4_ops *l4;
 	struct xct_tuple leaving;
 	int err;
 
 	memset(draft, 0, sizeof(*draft));
-	err = take_original(&req->tuple[XCT_DIR_ORIG], orig);
+	err = xct_flow_check_original(&req->tuple[XCT_DIR_ORIG], orig);
 	if (!err)
 		err = take_reply(req, orig, reply);
 	if (!err)
@@ -270,19 +265,22 @@ static int make_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 	if (!(req->change.fields & XCT_CHANGE_TIMEOUT) ||
 	    !xct_tuple_invert(reply, &leaving))
 		return -EINVAL;
-	if (is_taken(eng, orig, now))
+	if (xct_flow_is_taken(eng, orig, now))
 		return -EEXIST;
 	err = translate(eng, req, draft, &leaving);
 	if (!err)
-		err = find_halves(orig, &leaving, &draft->status);
+		err = xct_flow_find_halves(orig, &leaving, &draft->status);
 	if (err)
 		return err;
 	(void)xct_tuple_invert(&leaving, reply); /* it came from such a one */
-	if (is_taken(eng, reply, now))
+	l4 = xct_l4(orig->family, orig->proto);
+	if (xct_flow_is_taken(eng, reply, now))
 		return -EEXIST;
 	draft->status |= XCT_STATUS_CONFIRMED;
 	draft->created_at = now;
 	change_flow(draft, &req->change, now);
+	if (l4->join)
+		l4->join(&draft->track);
 	return 0;
 }
 

@@ -91,7 +91,7 @@ struct xct_flow {
 	uint64_t bytes[XCT_DIRS];
 	union xct_track track;
 
-	xct_msec created_at;
+	xct_msec created_at; /* may be before the clock began: xct_flow_age() */
 	uint32_t mark;
 	uint32_t masq_if; /* index of the masquerading interface, or 0 */
 	/* Links: rebuilt on attach, never trusted before. */
@@ -102,5 +102,15 @@ struct xct_flow {
 
 /* With its share of the indexes a flow takes less than 256 bytes. */
 _Static_assert(sizeof(struct xct_flow) == 232, "the layout of a region");
+
+/* How old it is at @now. A flow of a snapshot may be older than the clock, so
+ * @created_at has wrapped; one of another thread's batch may be of the next
+ * millisecond. */
+static inline xct_msec xct_flow_age(const struct xct_flow *flow, xct_msec now)
+{
+	xct_msec age = now - flow->created_at;
+
+	return (int64_t)age > 0 ? age : 0;
+}
 
 #endif

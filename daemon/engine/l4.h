@@ -105,6 +105,17 @@ struct xct_l4_ops {
 	 * translated? NULL: yes. */
 	bool (*can_rewrite)(const struct xct_pkt *pkt, unsigned int halves);
 
+	/* The flow is made by hand, and its packets have not been seen. NULL:
+	 * they need not have been. */
+	void (*join)(union xct_track *track);
+
+	/* Change what the flow keeps into what a snapshot keeps, and back: no
+	 * times of a clock that ends. What is taken back may be anything: false
+	 * if no flow of this protocol could have it. NULL: it stays as it is,
+	 * or (restore) there is nothing, all zero. */
+	void (*save)(union xct_track *track, xct_msec now);
+	bool (*restore)(union xct_track *track, xct_msec now);
+
 	/* Is the flow closing, so that a full table may evict it though it is
 	 * ASSURED? NULL: never. */
 	bool (*can_evict)(const struct xct_flow *flow);

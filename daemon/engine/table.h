@@ -154,6 +154,13 @@ xct_table_find_source(const struct xct_table *tbl, const struct xct_tuple *t,
  * it. NULL if the table is full. */
 struct xct_flow *xct_table_alloc(struct xct_table *tbl, uint64_t *id);
 
+/* The next flow gets @id, or a higher one if @id was given before. */
+static inline void xct_table_raise_id(struct xct_table *tbl, uint64_t id)
+{
+	if (tbl->header->next_id < id)
+		tbl->header->next_id = id;
+}
+
 /* Enter a flow under both tuples and, last, give it its @id. */
 void xct_table_insert(struct xct_table *tbl, struct xct_flow *flow,
 		      uint64_t id);

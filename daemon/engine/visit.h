@@ -167,8 +167,33 @@ void xct_flow_tell_end(struct xct_engine *eng, const struct xct_flow *flow);
 /* Tell, as one update, what packets have changed and what has not been told. */
 void xct_flow_tell_news(struct xct_engine *eng, struct xct_flow *flow);
 
+/* Can a flow from the past go on as far as masquerading is concerned? */
+enum xct_masq xct_flow_masq(const struct xct_engine *eng,
+			    struct xct_flow *flow);
+
 /* The late hook has accepted a flow that an early one has made. */
 void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow);
+
+/*
+ * Flows that are not made by packets (entry.c). Bring @asked into the form of a
+ * packet's tuple. Find out which halves differ between what is sent and what
+ * leaves, and set those bits of @status. 0, or -EINVAL: no packet is like that;
+ * what differs cannot be translated.
+ */
+int xct_flow_check_original(const struct xct_tuple *asked,
+			    struct xct_tuple *orig);
+int xct_flow_find_halves(const struct xct_tuple *orig,
+			 const struct xct_tuple *leaving, uint32_t *status);
+
+/* Is @addr, after its first bytes, empty as @family wants it? */
+bool xct_flow_is_addr(uint8_t family, const struct xct_addr *addr);
+
+/* Is @t another flow's? One that is over is not, and goes. */
+bool xct_flow_is_taken(struct xct_engine *eng, const struct xct_tuple *t,
+		       xct_msec now);
+
+/* What a kernel of 250 Hz cuts timeouts to: INT_MAX of its ticks. */
+#define XCT_TIMEOUT_MAX_MS (INT32_MAX * UINT64_C(4))
 
 /* What nat.c needs to choose a translation for @flow. */
 void xct_flow_nat(struct xct_engine *eng, const struct xct_flow *flow,

@@ -20,7 +20,7 @@ PARTS = {  # directory: directories it may include from
 # their types (the flow record, the operations of trackers) are in the lowest
 # layer that needs them.
 LAYERS = [
-    {"csum", "crc32c", "edit", "pkt", "tuple", "flow", "l4.h", "rule.h"},
+    {"csum", "edit", "pkt", "tuple", "flow", "l4.h", "rule.h"},
     {"table", "index", "expire", "expect", "portmap", "frag"},
     {"l4", "l4.c", "rule", "nat", "helper", "reply"},
     {"engine"},
@@ -30,6 +30,7 @@ SYSTEM_OF_COMMON = {
     "arpa/inet.h", "assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h",
     "net/if.h", "netinet/in.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",
     "stdlib.h", "string.h", "strings.h", "sys/socket.h", "endian.h",
+    "fcntl.h", "sys/stat.h", "unistd.h",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

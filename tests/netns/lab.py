@@ -354,8 +354,9 @@ class Lab:
         self.xctd = Xctd(self, self.router, policy, args)
         return self.xctd
 
-    def nginx(self, ns, port, root=None):
-        """An nginx that serves files below @root and says who asked."""
+    def nginx(self, ns, port, root=None, rate=0):
+        """An nginx that serves files below @root, no faster than @rate bytes a
+        second (0: as fast as it goes), and says who asked."""
         directory = self.dir / f"nginx{next(_serial)}"
         directory.mkdir()
         root = root or directory
@@ -372,6 +373,7 @@ http {{
         listen 0.0.0.0:{port};
         listen [::]:{port} ipv6only=on;
         root {root};
+        limit_rate {rate};
         location = /whoami {{
             default_type text/plain;
             return 200 "$remote_addr $server_addr $server_port\\n";

@@ -153,6 +153,7 @@ static void assert_settings_equal(const struct xct_settings *a,
 	assert_int_equal(a->mark_mask, b->mark_mask);
 	assert_int_equal(a->hooks, b->hooks);
 	assert_string_equal(a->control_group, b->control_group);
+	assert_string_equal(a->snapshot, b->snapshot);
 }
 
 static void defaults_are_those_of_nf_conntrack(void **state)
@@ -191,6 +192,7 @@ static void defaults_are_those_of_nf_conntrack(void **state)
 	assert_int_equal(s->mark_mask, 0x30000000);
 	assert_int_equal(s->hooks, XCT_HOOKS_AUTO);
 	assert_string_equal(s->control_group, "");
+	assert_string_equal(s->snapshot, "");
 	xct_config_free(config);
 }
 
@@ -230,7 +232,8 @@ static void every_setting_can_be_set(void **state)
 		     "  queue: {first: 7, workers: 4, length: 100,\n"
 		     "          busy-poll: 70, on-failure: accept}\n"
 		     "  mark-mask: 0xC0\n"
-		     "  control: {group: adm}\n");
+		     "  control: {group: adm}\n"
+		     "  snapshot: /var/lib/xct/flows\n");
 	const struct xct_settings *s = &config->settings;
 
 	(void)state;
@@ -260,6 +263,7 @@ static void every_setting_can_be_set(void **state)
 	assert_int_equal(s->mark_mask, 0xc0);
 	assert_int_equal(s->hooks, XCT_HOOKS_MANUAL);
 	assert_string_equal(s->control_group, "adm");
+	assert_string_equal(s->snapshot, "/var/lib/xct/flows");
 	xct_config_free(config);
 }
 

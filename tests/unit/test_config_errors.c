@@ -265,6 +265,9 @@ static void settings(void **state)
 		{ "settings: {mark-mask: 0x100000003}\n",
 		  "f:1:23: error: mark-mask is \"0x100000003\"; expected a "
 		  "number of 32 bits such as 16 or 0x10\n" },
+		{ "settings: {snapshot: flows}\n",
+		  "f:1:22: error: snapshot is \"flows\"; expected an absolute "
+		  "path of at most 255 bytes\n" },
 		{ "settings: {control: {group: \"a b\"}}\n",
 		  "f:1:29: error: group is \"a b\"; expected the name of a "
 		  "group of users, at most 31 bytes\n" },

@@ -104,6 +104,41 @@ static int fake_create(void *ctx, const struct xct_flow_create *req)
 	return req->change.mark ? -(int)req->change.mark : 0;
 }
 
+static bool fake_save(void *ctx, uint32_t *cursor, uint32_t max,
+		      bool (*fn)(void *arg, const struct xct_saved_flow *saved),
+		      void *arg)
+{
+	struct server *s = ctx;
+	struct xct_saved_flow saved = { .id = 0 };
+
+	assert_in_range(max, 1, 1024);
+	for (; *cursor < s->n_flows && max > 0; max--) {
+		saved.id = ++*cursor;
+		if (!fn(arg, &saved))
+			return true;
+	}
+	return *cursor < s->n_flows;
+}
+
+/* Flows with an odd id are there already. */
+static void fake_restore(void *ctx, const struct xct_saved_flow *flows,
+			 size_t n, uint32_t results[static XCT_RESTORED_COUNT])
+{
+	struct server *s = ctx;
+
+	for (size_t i = 0; i < n; i++)
+		results[flows[i].id % 2 ? XCT_RESTORED_EXISTS
+					: XCT_RESTORED_LOADED]++;
+	s->creates += (unsigned int)n;
+}
+
+static void fake_written(void *ctx, const struct xct_frame_written *written)
+{
+	struct server *s = ctx;
+
+	s->mark = written->error;
+}
+
 static uint32_t fake_count(void *ctx)
 {
 	const struct server *s = ctx;
@@ -186,6 +221,9 @@ static int setup(void **state)
 	s->ops = (struct xct_control_ops){ .walk = fake_walk,
 					   .update = fake_update,
 					   .create = fake_create,
+					   .save = fake_save,
+					   .restore = fake_restore,
+					   .written = fake_written,
 					   .count = fake_count,
 					   .stats = fake_stats,
 					   .rules = fake_rules,
@@ -527,7 +565,7 @@ static void garbage_ends_the_connection(void **state)
 		{ XCT_FRAME_MAGIC + 1, 0, XCT_REQ_COUNT, 0 },
 		{ 0, 0, 0, 0 },
 		{ XCT_FRAME_MAGIC, 0, 0, 0 },
-		{ XCT_FRAME_MAGIC, 0, XCT_REQ_EVENTS + 1, 0 },
+		{ XCT_FRAME_MAGIC, 0, XCT_REQ_RESTORE + 1, 0 },
 		{ XCT_FRAME_MAGIC, 0, XCT_RSP_END, 0 },
 		{ XCT_FRAME_MAGIC, 0, XCT_REQ_COUNT, 1 },
 		{ XCT_FRAME_MAGIC, XCT_REQUEST_MAX + 1, XCT_REQ_LIST, 0 },
@@ -704,6 +742,64 @@ static void flush_counts_and_shows_nothing(void **state)
 	close(fd);
 }
 
+static void a_snapshot_is_read_in_frames_of_whole_flows(void **state)
+{
+	struct xct_frame_written written = { .error = ENOSPC };
+	struct server *s = *state;
+	struct xct_saved_flow saved;
+	int fd = dial(s);
+	struct reply r;
+
+	s->n_flows = FLOWS;
+	ask(fd, XCT_REQ_SAVE, NULL, 0);
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_OK);
+	assert_int_equal(r.end.count, FLOWS);
+	assert_int_equal(r.text_type, XCT_RSP_SAVED);
+	assert_int_equal(r.text_len, FLOWS * sizeof(saved));
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		memcpy(&saved, r.text + i * sizeof(saved), sizeof(saved));
+		assert_int_equal(saved.id, i + 1);
+	}
+	free(r.text);
+	ask(fd, XCT_REQ_WRITTEN, &written, sizeof(written));
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_OK);
+	assert_int_equal(s->mark, ENOSPC);
+	close(fd);
+}
+
+static void restoring_says_what_became_of_each(void **state)
+{
+	struct xct_saved_flow flows[XCT_RESTORE_MAX] = { { .id = 0 } };
+	uint32_t results[XCT_RESTORED_COUNT];
+	struct server *s = *state;
+	int fd = dial(s);
+	struct reply r;
+
+	for (size_t i = 0; i < XCT_RESTORE_MAX; i++)
+		flows[i].id = i;
+	ask(fd, XCT_REQ_RESTORE, flows, sizeof(flows));
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_OK);
+	assert_int_equal(r.end.count, XCT_RESTORE_MAX / 2);
+	assert_int_equal(r.text_type, XCT_RSP_RESTORED);
+	assert_int_equal(r.text_len, sizeof(results));
+	memcpy(results, r.text, sizeof(results));
+	assert_int_equal(results[XCT_RESTORED_EXISTS], XCT_RESTORE_MAX / 2);
+	free(r.text);
+	/* None at all, and one that is cut off. */
+	ask(fd, XCT_REQ_RESTORE, NULL, 0);
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_OK);
+	free(r.text);
+	ask(fd, XCT_REQ_RESTORE, flows, sizeof(flows) - 1);
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_BAD_REQUEST);
+	assert_int_equal(s->creates, XCT_RESTORE_MAX);
+	close(fd);
+}
+
 static void update_shows_what_it_changed(void **state)
 {
 	struct xct_flow_update update = {
@@ -821,6 +917,9 @@ static int visit_as_nobody(const struct server *s)
 		{ XCT_REQ_LEAVE, 0 },
 		{ XCT_REQ_UPDATE, sizeof(struct xct_flow_update) },
 		{ XCT_REQ_CREATE, sizeof(struct xct_flow_create) },
+		{ XCT_REQ_SAVE, 0 },
+		{ XCT_REQ_WRITTEN, sizeof(struct xct_frame_written) },
+		{ XCT_REQ_RESTORE, sizeof(struct xct_saved_flow) },
 	};
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	const uint8_t payload[XCT_REQUEST_MAX] = { 0 };
@@ -960,6 +1059,8 @@ int main(void)
 		TEST(long_text_is_split_into_frames),
 		TEST(delete_shows_what_it_deleted),
 		TEST(flush_counts_and_shows_nothing),
+		TEST(a_snapshot_is_read_in_frames_of_whole_flows),
+		TEST(restoring_says_what_became_of_each),
 		TEST(update_shows_what_it_changed),
 		TEST(create_says_why_not),
 		TEST(a_successor_is_given_descriptors_by_name),

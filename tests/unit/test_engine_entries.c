@@ -304,6 +304,44 @@ static void packets_use_a_flow_made_by_hand(void **state)
 	assert_int_equal(count(w), 0);
 }
 
+/* An open connection from elsewhere: what its window field is to be multiplied
+ * with has been said long ago. */
+static void a_connection_made_by_hand_has_windows_of_any_size(void **state)
+{
+	const struct xct_meta out = { .in_if = LAN0,
+				      .out_if = WAN,
+				      .hook = XCT_HOOK_POSTROUTING };
+	const struct xct_meta in = { .in_if = WAN,
+				     .out_if = LAN0,
+				     .hook = XCT_HOOK_POSTROUTING };
+	struct xct_flow_create req = udp_flow();
+	struct world *w = *state;
+	struct packet p;
+
+	req.tuple[XCT_DIR_ORIG].proto = IPPROTO_TCP;
+	req.change.fields |= XCT_CHANGE_STATE | XCT_CHANGE_STATUS;
+	req.change.state = XCT_TCP_ESTABLISHED;
+	req.change.status = XCT_STATUS_ASSURED | XCT_STATUS_SEEN_REPLY;
+	assert_int_equal(create(w, &req), 0);
+	packet_tcp(&p, "10.0.0.2", 1000, "192.0.2.9", 53, TCP_ACK, 100, 5000,
+		   0);
+	xct_engine_packet(w->eng, p.data, p.len, &out, w->now, &w->res);
+	assert_int_equal(w->res.cls, XCT_CLASS_ESTABLISHED);
+	packet_tcp(&p, "192.0.2.9", 53, "10.0.0.2", 1000, TCP_ACK, 5000, 100,
+		   1000);
+	xct_engine_packet(w->eng, p.data, p.len, &in, w->now, &w->res);
+	assert_int_equal(w->res.cls, XCT_CLASS_ESTABLISHED);
+	/* 65000 was said, 4 MB are meant. */
+	packet_tcp(&p, "192.0.2.9", 53, "10.0.0.2", 1000, TCP_ACK, 4000000, 100,
+		   1000);
+	xct_engine_packet(w->eng, p.data, p.len, &in, w->now, &w->res);
+	assert_int_equal(w->res.cls, XCT_CLASS_ESTABLISHED);
+	packet_tcp(&p, "10.0.0.2", 1000, "192.0.2.9", 53, TCP_ACK, 100, 4001000,
+		   0);
+	xct_engine_packet(w->eng, p.data, p.len, &out, w->now, &w->res);
+	assert_int_equal(w->res.cls, XCT_CLASS_ESTABLISHED);
+}
+
 static bool count_one(void *ctx, const struct xct_flow_info *info)
 {
 	(void)info;
@@ -585,6 +623,7 @@ int main(void)
 		TEST(what_is_no_flow_is_refused),
 		TEST(a_translation_is_chosen_as_for_packets),
 		TEST(packets_use_a_flow_made_by_hand),
+		TEST(a_connection_made_by_hand_has_windows_of_any_size),
 		TEST(an_update_changes_what_it_says),
 		TEST(random_structs_leave_the_table_whole),
 		TEST(one_address_in_two_zones_is_two_flows),

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
-#include "daemon/engine/crc32c.h"
+#include "common/crc32c.h"
 #include "tests/unit/packets.h"
 
 #define START 1000000 /* the clock's first reading, in milliseconds */

@@ -552,6 +552,17 @@ static bool sctp_can_evict(const struct xct_flow *flow)
 	}
 }
 
+static bool sctp_restore(union xct_track *track, xct_msec now)
+{
+	const struct xct_sctp_track *t = &track->sctp;
+	uint8_t init[XCT_DIRS];
+
+	(void)now;
+	memcpy(init, t->init, sizeof(init)); /* they may be no booleans */
+	return t->state < XCT_SCTP_STATES && t->last_dir < XCT_DIRS &&
+	       init[XCT_DIR_ORIG] <= 1 && init[XCT_DIR_REPLY] <= 1;
+}
+
 const struct xct_l4_ops xct_l4_sctp = {
 	.name = "sctp",
 	.check = sctp_check,
@@ -560,6 +571,7 @@ const struct xct_l4_ops xct_l4_sctp = {
 	.open = sctp_open,
 	.update = sctp_update,
 	.rewrite = xct_ports_rewrite,
+	.restore = sctp_restore,
 	.can_evict = sctp_can_evict,
 	.csum = XCT_CSUM_CRC32C,
 	.csum_reason = XCT_REASON_CSUM_SCTP,

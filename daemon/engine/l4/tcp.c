@@ -848,10 +848,20 @@ static enum xct_l4_verdict tcp_open(struct xct_l4_ctx *ctx,
 		read_syn_options(&seg, opener);
 	} else {
 		opener->maxend += opener->maxwin;
-		opener->flags = END_SACK | END_LIBERAL;
-		other->flags = END_SACK | END_LIBERAL;
+		opener->flags = other->flags = END_SACK | END_LIBERAL;
 	}
 	return XCT_L4_OK;
+}
+
+/* As if it were picked up in its middle: its window scales are unknown. What
+ * is still to be answered will tell them. */
+static void tcp_join(union xct_track *track)
+{
+	struct xct_tcp_end *seen = track->tcp.seen;
+
+	if (track->tcp.state > XCT_TCP_SYN_SENT)
+		seen[XCT_DIR_ORIG].flags = seen[XCT_DIR_REPLY].flags =
+			END_SACK | END_LIBERAL;
 }
 
 /* The segment is valid: the connection moves on. */
@@ -921,6 +931,18 @@ static enum xct_l4_verdict tcp_update(struct xct_l4_ctx *ctx,
 	}
 }
 
+/* Numbers that something is indexed or shifted by. */
+static bool tcp_restore(union xct_track *track, xct_msec now)
+{
+	const struct xct_tcp_track *t = &track->tcp;
+
+	(void)now;
+	return t->state < XCT_TCP_STATES && t->last_index < KINDS &&
+	       t->last_dir < XCT_DIRS && t->last_wscale <= WSCALE_MAX &&
+	       t->seen[XCT_DIR_ORIG].scale <= WSCALE_MAX &&
+	       t->seen[XCT_DIR_REPLY].scale <= WSCALE_MAX;
+}
+
 const struct xct_l4_ops xct_l4_tcp = {
 	.name = "tcp",
 	.check = tcp_check,
@@ -929,6 +951,8 @@ const struct xct_l4_ops xct_l4_tcp = {
 	.open = tcp_open,
 	.update = tcp_update,
 	.rewrite = xct_ports_rewrite,
+	.join = tcp_join,
+	.restore = tcp_restore,
 	.can_evict = is_closing,
 	.csum = XCT_CSUM_PSEUDO,
 	.csum_reason = XCT_REASON_CSUM_TCP,

@@ -50,6 +50,22 @@ static enum xct_l4_verdict udp_update(struct xct_l4_ctx *ctx,
 	return XCT_L4_OK;
 }
 
+/* In a snapshot: how long until there can be a stream. */
+static void udp_save(union xct_track *track, xct_msec now)
+{
+	xct_msec at = track->udp.stream_at;
+
+	track->udp.stream_at = at > now ? at - now : 0;
+}
+
+static bool udp_restore(union xct_track *track, xct_msec now)
+{
+	if (track->udp.stream_at > STREAM_AFTER)
+		return false;
+	track->udp.stream_at += now;
+	return true;
+}
+
 const struct xct_l4_ops xct_l4_udp = {
 	.name = "udp",
 	.check = udp_check,
@@ -58,6 +74,8 @@ const struct xct_l4_ops xct_l4_udp = {
 	.open = udp_open,
 	.update = udp_update,
 	.rewrite = xct_ports_rewrite,
+	.save = udp_save,
+	.restore = udp_restore,
 	.csum = XCT_CSUM_UDP,
 	.csum_reason = XCT_REASON_CSUM_UDP,
 	.csum_off = CSUM_OFF,

@@ -8,7 +8,7 @@
  * shifted k * 8 times. So each table grows, while compiling, out of eight
  * numbers of one sequence: the polynomial, and it shifted once more each time.
  */
-#include "daemon/engine/crc32c.h"
+#include "common/crc32c.h"
 
 /* clang-format off */
 #define BIT(n, bit, value) ((n) >> (bit) & 1 ? (value) : 0u)
@@ -51,7 +51,7 @@ static inline uint32_t get_le32(const uint8_t *p)
 	       (uint32_t)p[3] << 24;
 }
 
-uint32_t xct_crc32c(uint32_t crc, const uint8_t *data, uint32_t len)
+uint32_t xct_crc32c(uint32_t crc, const uint8_t *data, size_t len)
 {
 	uint32_t low, high;
 

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Snapshot files: written whole or not at all, read whole or not at all.
+ *
+ * Theory of operation: what is written goes to a new file beside the one that
+ * is meant, and has reached the disk before it takes that one's name. So at any
+ * moment, also after a crash or with the disk full, there is either the old
+ * snapshot or the new one under that name.
+ */
+#include "common/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/crc32c.h"
+
+#define READ_SIZE (1024u * 1024)
+
+/* ------------------------------------------------------------------ writing */
+
+static int write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	while (len) {
+		n = write(fd, p, len);
+		if (n >= 0) {
+			p += n;
+			len -= (size_t)n;
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+/* Write @data, and add it to the checksum. */
+static int put(struct xct_snapshot_writer *w, const void *data, size_t len)
+{
+	w->crc = xct_crc32c(w->crc, data, len);
+	return write_all(w->fd, data, len);
+}
+
+/* Open a new file beside @path. */
+static int open_temp(struct xct_snapshot_writer *w, const char *path)
+{
+	struct stat st;
+	int len;
+
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return -ENOTSUP;
+	len = snprintf(w->temp, sizeof(w->temp), "%s.XXXXXX", path);
+	if (len >= (int)sizeof(w->temp)) {
+		w->temp[0] = '\0';
+		return -ENAMETOOLONG;
+	}
+	memcpy(w->path, path, strlen(path) + 1);
+	w->fd = mkostemp(w->temp, O_CLOEXEC); /* readable by its owner alone */
+	if (w->fd < 0) {
+		w->temp[0] = '\0';
+		return -errno;
+	}
+	return 0;
+}
+
+int xct_snapshot_open(struct xct_snapshot_writer *w, const char *path,
+		      uint64_t now_ms)
+{
+	const struct xct_snapshot_head head = {
+		.magic = XCT_SNAPSHOT_MAGIC,
+		.version = XCT_SNAPSHOT_VERSION,
+		.flow_size = sizeof(struct xct_saved_flow),
+		.saved_ms = now_ms,
+	};
+	int ret;
+
+	w->fd = STDOUT_FILENO;
+	w->crc = XCT_CRC32C_INIT;
+	w->n = 0;
+	w->path[0] = w->temp[0] = '\0';
+	if (strcmp(path, "-") != 0) {
+		ret = open_temp(w, path);
+		if (ret)
+			return ret;
+	}
+	return put(w, &head, sizeof(head));
+}
+
+int xct_snapshot_put(struct xct_snapshot_writer *w,
+		     const struct xct_saved_flow *flows, size_t n)
+{
+	w->n += n;
+	return put(w, flows, n * sizeof(*flows));
+}
+
+/* Make the new name in the directory last. */
+static int sync_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX] = ".";
+	int fd, ret;
+
+	if (slash == path)
+		strcpy(dir, "/");
+	else if (slash)
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = fsync(fd) < 0 ? -errno : 0;
+	(void)close(fd); /* nothing was written through it */
+	return ret;
+}
+
+int xct_snapshot_close(struct xct_snapshot_writer *w)
+{
+	struct xct_snapshot_tail tail = { .n = w->n };
+	int ret;
+
+	ret = put(w, &tail, offsetof(struct xct_snapshot_tail, crc));
+	tail.crc = ~w->crc;
+	if (!ret)
+		ret = write_all(w->fd, &tail.crc, sizeof(tail.crc));
+	if (ret || !w->path[0])
+		return ret;
+	/* Some file systems have no room only now. */
+	if (fsync(w->fd) < 0)
+		return -errno;
+	ret = close(w->fd) < 0 ? -errno : 0;
+	w->fd = -1;
+	if (ret)
+		return ret;
+	if (rename(w->temp, w->path) < 0)
+		return -errno;
+	w->temp[0] = '\0';
+	return sync_directory(w->path);
+}
+
+void xct_snapshot_abort(struct xct_snapshot_writer *w)
+{
+	if (w->temp[0])
+		(void)unlink(w->temp); /* if it fails, there is no more to do */
+	if (w->path[0] && w->fd >= 0)
+		(void)close(w->fd); /* what is in it is not wanted */
+	w->temp[0] = '\0';
+	w->fd = -1;
+}
+
+/* ------------------------------------------------------------------ reading */
+
+/* Read all of @fd into s->data. 0 or an errno. */
+static int read_all(struct xct_snapshot *s, int fd)
+{
+	size_t size = 0;
+	char *grown;
+	ssize_t n;
+
+	for (;;) {
+		if (s->len == size) {
+			size = size ? 2 * size : READ_SIZE;
+			grown = realloc(s->data, size);
+			if (!grown)
+				return ENOMEM;
+			s->data = grown;
+		}
+		n = read(fd, (char *)s->data + s->len, size - s->len);
+		if (n == 0)
+			return 0;
+		if (n > 0)
+			s->len += (size_t)n;
+		else if (errno != EINTR)
+			return errno;
+	}
+}
+
+const char *xct_snapshot_verify(struct xct_snapshot *s)
+{
+	struct xct_snapshot_head head;
+	struct xct_snapshot_tail tail;
+	const char *data = s->data;
+	size_t len;
+
+	if (s->len < sizeof(head.magic) ||
+	    memcmp(data, &(uint64_t){ XCT_SNAPSHOT_MAGIC }, sizeof(uint64_t)))
+		return "it is no snapshot of a host like this one";
+	if (s->len < sizeof(head) + sizeof(tail))
+		return "it is cut off";
+	memcpy(&head, data, sizeof(head));
+	memcpy(&tail, data + s->len - sizeof(tail), sizeof(tail));
+	if (head.version != XCT_SNAPSHOT_VERSION ||
+	    head.flow_size != sizeof(struct xct_saved_flow))
+		return "it is of another version of xct";
+	len = s->len - sizeof(head) - sizeof(tail);
+	if (tail.reserved != 0 || len % sizeof(*s->flows) != 0 ||
+	    tail.n != len / sizeof(*s->flows))
+		return "it is cut off or damaged: its length is not what it "
+		       "says";
+	if (tail.crc != (uint32_t)~xct_crc32c(XCT_CRC32C_INIT, s->data,
+					      s->len - sizeof(tail.crc)))
+		return "it is damaged: its checksum is wrong";
+	s->flows = (void *)((char *)s->data + sizeof(head));
+	s->n = tail.n;
+	s->saved_ms = head.saved_ms;
+	return NULL;
+}
+
+bool xct_snapshot_read(struct xct_snapshot *s, const char *path,
+		       const char **why, int *error)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+
+	memset(s, 0, sizeof(*s));
+	*error = fd < 0 ? errno : read_all(s, fd);
+	if (fd >= 0 && !is_stdin)
+		(void)close(fd); /* only read from */
+	*why = *error ? strerror(*error) : xct_snapshot_verify(s);
+	if (!*why)
+		return true;
+	xct_snapshot_free(s);
+	return false;
+}
+
+void xct_snapshot_free(struct xct_snapshot *s)
+{
+	free(s->data);
+	memset(s, 0, sizeof(*s));
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct xct_saved_flow *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+size_t xct_snapshot_advance(struct xct_snapshot *s, uint64_t now_ms)
+{
+	uint64_t passed = now_ms > s->saved_ms ? now_ms - s->saved_ms : 0;
+	size_t n = 0, before = s->n;
+
+	for (size_t i = 0; i < before; i++) {
+		if (s->flows[i].left_ms <= passed)
+			continue;
+		s->flows[n] = s->flows[i];
+		s->flows[n].left_ms -= passed;
+		s->flows[n++].age_ms += passed;
+	}
+	s->n = n;
+	s->saved_ms += passed;
+	qsort(s->flows, n, sizeof(*s->flows), compare_ids);
+	return before - n;
+}

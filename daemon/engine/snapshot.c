@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Flows saved and restored as they were.
+ *
+ * Theory of operation: a saved flow is a record without links, and without
+ * times of a clock that may end before it is restored. It comes back from a
+ * file, or from a client, so nothing in it is trusted: what could be no flow of
+ * this engine is refused, the rest enters the table by the door of all flows.
+ * What follows from the tuples (which halves are translated) is not read but
+ * found out again.
+ *
+ * The address that a flow was masqueraded to may not be there yet, while a host
+ * boots. Such a flow waits for it, and xct_engine_settle() decides later.
+ */
+#include <assert.h>
+
+#include "daemon/engine/visit.h"
+
+#define ID_MAX	   (UINT64_C(1) << 62) /* ids never wrap */
+#define AGE_MAX_MS (UINT64_C(1) << 62)
+
+#define STATUS_SAVED \
+	(XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | XCT_STATUS_FIXED_TIMEOUT)
+#define STATUS_IMPLIED \
+	(XCT_STATUS_CONFIRMED | XCT_STATUS_SRC_NAT | XCT_STATUS_DST_NAT)
+
+_Static_assert(sizeof(union xct_track) == XCT_SAVED_TRACK, "saved as it is");
+
+static const struct xct_l4_ops *tracker_of(const struct xct_flow *flow)
+{
+	return xct_l4(flow->tuple[XCT_DIR_ORIG].family,
+		      flow->tuple[XCT_DIR_ORIG].proto);
+}
+
+enum xct_masq xct_flow_masq(const struct xct_engine *eng, struct xct_flow *flow)
+{
+	const struct xct_tuple *reply = &flow->tuple[XCT_DIR_REPLY];
+	const struct xct_host_ops *host = &eng->cfg.host;
+
+	if (!flow->masq_if || !host->masq)
+		return XCT_MASQ_THERE;
+	return host->masq(host->ctx, &flow->masq_if, reply->family,
+			  &reply->dst);
+}
+
+/* ---- saving ---- */
+
+static void save(const struct xct_engine *eng, const struct xct_flow *flow,
+		 xct_msec now, struct xct_saved_flow *saved)
+{
+	const struct xct_host_ops *host = &eng->cfg.host;
+	const struct xct_l4_ops *l4 = tracker_of(flow);
+	union xct_track track = flow->track;
+
+	memset(saved, 0, sizeof(*saved));
+	memcpy(saved->tuple, flow->tuple, sizeof(saved->tuple));
+	saved->id = flow->id;
+	saved->left_ms = flow->expires_at - now;
+	saved->age_ms = xct_flow_age(flow, now);
+	memcpy(saved->packets, flow->packets, sizeof(saved->packets));
+	memcpy(saved->bytes, flow->bytes, sizeof(saved->bytes));
+	if (l4->save)
+		l4->save(&track, now);
+	memcpy(saved->track, &track, sizeof(track));
+	saved->status = flow->status & (STATUS_SAVED | STATUS_IMPLIED);
+	saved->mark = flow->mark;
+	/* Of an interface that has just gone: its flows are about to. */
+	if (flow->masq_if && host->ifname &&
+	    !host->ifname(host->ctx, flow->masq_if, saved->masq_if))
+		memset(saved->masq_if, 0, sizeof(saved->masq_if));
+}
+
+bool xct_engine_save(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		     uint32_t max,
+		     bool (*fn)(void *ctx, const struct xct_saved_flow *saved),
+		     void *ctx)
+{
+	uint32_t end = eng->table.header->n_used;
+	struct xct_saved_flow saved;
+	bool go_on = true;
+
+	if (*cursor < end && max < end - *cursor)
+		end = *cursor + max;
+	while (*cursor < end && go_on) {
+		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
+
+		if (!xct_flow_is_shown(flow, now))
+			continue;
+		save(eng, flow, now, &saved);
+		go_on = fn(ctx, &saved);
+	}
+	return *cursor < eng->table.header->n_used;
+}
+
+/* ---- restoring ---- */
+
+/* Tuples as packets have them, one of which can be answered by the other. */
+static bool take_tuples(const struct xct_saved_flow *saved,
+			struct xct_flow *draft)
+{
+	struct xct_tuple *orig = &draft->tuple[XCT_DIR_ORIG];
+	struct xct_tuple *reply = &draft->tuple[XCT_DIR_REPLY];
+	struct xct_tuple leaving, inverse;
+
+	*reply = saved->tuple[XCT_DIR_REPLY];
+	if (xct_flow_check_original(&saved->tuple[XCT_DIR_ORIG], orig) < 0 ||
+	    !xct_tuple_equal(orig, &saved->tuple[XCT_DIR_ORIG]))
+		return false;
+	if (reply->family != orig->family || reply->proto != orig->proto ||
+	    !xct_flow_is_addr(reply->family, &reply->src) ||
+	    !xct_flow_is_addr(reply->family, &reply->dst))
+		return false;
+	if (!xct_tuple_invert(orig, &inverse) ||
+	    !xct_tuple_invert(reply, &leaving))
+		return false;
+	return xct_flow_find_halves(orig, &leaving, &draft->status) == 0;
+}
+
+static bool take_track(const struct xct_saved_flow *saved,
+		       struct xct_flow *draft, xct_msec now)
+{
+	static const uint8_t none[sizeof(saved->track)];
+	const struct xct_l4_ops *l4 = tracker_of(draft);
+
+	memcpy(&draft->track, saved->track, sizeof(draft->track));
+	if (l4->restore)
+		return l4->restore(&draft->track, now);
+	return !memcmp(saved->track, none, sizeof(none));
+}
+
+static enum xct_restored take_masq(const struct xct_engine *eng,
+				   const struct xct_saved_flow *saved,
+				   struct xct_flow *draft)
+{
+	const struct xct_host_ops *host = &eng->cfg.host;
+
+	if (!saved->masq_if[0])
+		return XCT_RESTORED_LOADED;
+	if (!memchr(saved->masq_if, '\0', sizeof(saved->masq_if)))
+		return XCT_RESTORED_REFUSED;
+	if (host->ifindex)
+		draft->masq_if = host->ifindex(host->ctx, saved->masq_if);
+	if (!draft->masq_if || xct_flow_masq(eng, draft) == XCT_MASQ_GONE)
+		return XCT_RESTORED_GONE;
+	return XCT_RESTORED_LOADED;
+}
+
+enum xct_restored xct_engine_restore(struct xct_engine *eng,
+				     const struct xct_saved_flow *saved,
+				     xct_msec now)
+{
+	struct xct_flow draft = { .mark = saved->mark };
+	const struct xct_flow *flow;
+	enum xct_restored masq;
+
+	eng->now = now;
+	if (!saved->id || saved->id > ID_MAX || saved->age_ms > AGE_MAX_MS ||
+	    saved->left_ms > XCT_TIMEOUT_MAX_MS ||
+	    saved->status & ~(uint32_t)(STATUS_SAVED | STATUS_IMPLIED))
+		return XCT_RESTORED_REFUSED;
+	if (!take_tuples(saved, &draft) || !take_track(saved, &draft, now))
+		return XCT_RESTORED_REFUSED;
+	if (!saved->left_ms)
+		return XCT_RESTORED_EXPIRED;
+	masq = take_masq(eng, saved, &draft);
+	if (masq != XCT_RESTORED_LOADED)
+		return masq;
+	if (xct_flow_is_taken(eng, &draft.tuple[XCT_DIR_ORIG], now) ||
+	    xct_flow_is_taken(eng, &draft.tuple[XCT_DIR_REPLY], now))
+		return XCT_RESTORED_EXISTS;
+	/* A live flow is worth more than one of the past: none is evicted. */
+	if (eng->table.n_flows >= eng->table.max_flows)
+		return XCT_RESTORED_FULL;
+
+	draft.status |= (saved->status & STATUS_SAVED) | XCT_STATUS_CONFIRMED;
+	draft.expires_at = now + saved->left_ms;
+	draft.created_at = now - saved->age_ms;
+	memcpy(draft.packets, saved->packets, sizeof(draft.packets));
+	memcpy(draft.bytes, saved->bytes, sizeof(draft.bytes));
+	xct_table_raise_id(&eng->table, saved->id);
+	flow = xct_flow_enter(eng, &draft);
+	assert(flow); /* there is room */
+	xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PART_STATE);
+	return XCT_RESTORED_LOADED;
+}
+
+/* ---- afterwards ---- */
+
+bool xct_engine_settle(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+		       uint32_t max, uint32_t *n_awaited)
+{
+	uint32_t end = eng->table.header->n_used;
+
+	eng->now = now;
+	if (*cursor < end && max < end - *cursor)
+		end = *cursor + max;
+	while (*cursor < end) {
+		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
+
+		if (!xct_flow_is_shown(flow, now))
+			continue;
+		switch (xct_flow_masq(eng, flow)) {
+		case XCT_MASQ_THERE:
+			break;
+		case XCT_MASQ_AWAITED:
+			++*n_awaited;
+			break;
+		case XCT_MASQ_GONE:
+			xct_flow_delete(eng, flow);
+			break;
+		}
+	}
+	return *cursor < eng->table.header->n_used;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Masqueraded flows, and the addresses that they live and die with. */
+#include "daemon/masq.h"
+
+#include <net/if.h>
+#include <string.h>
+
+#include "daemon/clock.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+
+#define WALK_BUDGET    4096 /* records looked at before the lock is given back */
+#define SETTLE_MS      5000   /* between two looks at flows that wait ... */
+#define SETTLE_FOR_MS  600000 /* ... as long as the host may be booting */
+#define SETTLE_LATE_MS 60000  /* and after that */
+
+/* ------------------------------------------------- addresses that go away */
+
+static struct xct_flow_filter gone_filter(const struct xct_gone *gone)
+{
+	return (struct xct_flow_filter){
+		.fields = XCT_FILTER_FAMILY | XCT_FILTER_MASQ_IF |
+			  XCT_FILTER_REPLY_DST,
+		.family = gone->family,
+		.masq_if = gone->ifindex,
+		.reply_dst = { .first = gone->addr,
+			       .last = gone->addr,
+			       .family = gone->family },
+	};
+}
+
+/* With the lock held: only noted, for xct_masq_purge(). If very many come at
+ * once the table is swept here and now. */
+void xct_masq_addr_gone(void *ctx, uint32_t ifindex, uint8_t family,
+			const struct xct_addr *addr)
+{
+	struct xct_daemon *d = ctx;
+	struct xct_gone gone = { *addr, ifindex, family };
+	struct xct_flow_filter filter = gone_filter(&gone);
+	xct_msec now = xct_clock_now();
+	uint32_t cursor = 0;
+
+	if (d->masq.n_gone < XCT_GONE_MAX) {
+		d->masq.gone[d->masq.n_gone++] = gone;
+		return;
+	}
+	while (xct_engine_delete(d->engine, &cursor, now, &filter, WALK_BUDGET,
+				 NULL, NULL))
+		;
+}
+
+/* Take one of the addresses that are gone. */
+static bool take_gone(struct xct_daemon *d, struct xct_gone *gone)
+{
+	bool is_any;
+
+	xct_lock_take(&d->lock);
+	is_any = d->masq.n_gone > 0;
+	if (is_any)
+		*gone = d->masq.gone[--d->masq.n_gone];
+	xct_lock_give(&d->lock);
+	return is_any;
+}
+
+void xct_masq_purge(struct xct_daemon *d)
+{
+	struct xct_gone gone;
+
+	while (take_gone(d, &gone)) {
+		struct xct_flow_filter filter = gone_filter(&gone);
+		xct_msec now = xct_clock_now();
+		uint32_t cursor = 0;
+		bool is_more;
+
+		do {
+			xct_lock_take(&d->lock);
+			is_more = xct_engine_delete(d->engine, &cursor, now,
+						    &filter, WALK_BUDGET, NULL,
+						    NULL);
+			xct_lock_give(&d->lock);
+		} while (is_more);
+	}
+}
+
+/* ------------------------------------------------- addresses yet to come */
+
+uint32_t xct_masq_ifindex(void *ctx, const char name[static XCT_IFNAMSIZ])
+{
+	struct xct_daemon *d = ctx;
+	uint32_t ifindex = if_nametoindex(name);
+	unsigned int i = 0;
+
+	if (ifindex)
+		return ifindex;
+	while (i < d->masq.n_awaited && strcmp(d->masq.awaited[i], name) != 0)
+		i++;
+	if (i == XCT_AWAITED_MAX)
+		return 0;
+	if (i == d->masq.n_awaited)
+		strcpy(d->masq.awaited[d->masq.n_awaited++], name);
+	return XCT_IF_AWAITED | i;
+}
+
+bool xct_masq_awaited_name(const struct xct_daemon *d, uint32_t ifindex,
+			   char name[static XCT_IFNAMSIZ])
+{
+	uint32_t i = ifindex & ~XCT_IF_AWAITED;
+
+	/* An earlier xctd may have awaited it: nobody knows any more. */
+	if (!(ifindex & XCT_IF_AWAITED) || i >= d->masq.n_awaited)
+		return false;
+	memcpy(name, d->masq.awaited[i], XCT_IFNAMSIZ);
+	return true;
+}
+
+enum xct_masq xct_masq_judge(void *ctx, uint32_t *ifindex, uint8_t family,
+			     const struct xct_addr *addr)
+{
+	struct xct_daemon *d = ctx;
+	char name[XCT_IFNAMSIZ];
+	uint32_t found;
+
+	if (*ifindex & XCT_IF_AWAITED) {
+		if (!xct_masq_awaited_name(d, *ifindex, name))
+			return XCT_MASQ_GONE;
+		found = if_nametoindex(name);
+		if (!found)
+			return XCT_MASQ_AWAITED;
+		*ifindex = found;
+	}
+	return xct_netdev_masq(d->netdev, *ifindex, family, addr);
+}
+
+void xct_masq_restored(struct xct_daemon *d, xct_msec now)
+{
+	d->masq.restored_ms = d->masq.settled_ms = now;
+}
+
+void xct_masq_settle(struct xct_daemon *d, xct_msec now)
+{
+	xct_msec since = now - d->masq.restored_ms;
+	uint32_t cursor = 0, n_awaited = 0;
+	bool is_more;
+
+	if (!d->masq.restored_ms ||
+	    now - d->masq.settled_ms <
+		    (since < SETTLE_FOR_MS ? SETTLE_MS : SETTLE_LATE_MS))
+		return;
+	do {
+		xct_lock_take(&d->lock);
+		xct_netdev_catch(d->netdev);
+		is_more = xct_engine_settle(d->engine, &cursor, now,
+					    WALK_BUDGET, &n_awaited);
+		xct_lock_give(&d->lock);
+	} while (is_more);
+	d->masq.settled_ms = now;
+	if (n_awaited)
+		return;
+	d->masq.restored_ms = 0;
+	xct_log(LOG_INFO, "no restored flow waits for its address any more");
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Masqueraded flows end with the address they were given, as in the kernel.
+ * Those that come from a snapshot may be there before it: while a host boots
+ * they wait for their interface, by its name.
+ */
+#ifndef XCT_DAEMON_MASQ_H
+#define XCT_DAEMON_MASQ_H
+
+#include "daemon/engine/engine.h"
+
+#define XCT_GONE_MAX	64
+#define XCT_AWAITED_MAX 64
+
+/* In place of an index: that of a name in .awaited[]. */
+#define XCT_IF_AWAITED 0x80000000u
+
+struct xct_daemon;
+
+/* An address that flows may have been masqueraded to, and that is gone. */
+struct xct_gone {
+	struct xct_addr addr;
+	uint32_t ifindex;
+	uint8_t family;
+};
+
+struct xct_masquerade {
+	struct xct_gone gone[XCT_GONE_MAX]; /* to purge; under the lock */
+	unsigned int n_gone;
+	char awaited[XCT_AWAITED_MAX][XCT_IFNAMSIZ]; /* under the lock */
+	unsigned int n_awaited;
+	xct_msec
+		restored_ms; /* when flows were restored last; 0: all settled */
+	xct_msec settled_ms; /* when they were looked at last */
+};
+
+/* As struct xct_netdev_ops.addr_gone; @ctx is the struct xct_daemon. */
+void xct_masq_addr_gone(void *ctx, uint32_t ifindex, uint8_t family,
+			const struct xct_addr *addr);
+
+/* As struct xct_host_ops.ifindex and .masq; @ctx is the same. */
+uint32_t xct_masq_ifindex(void *ctx, const char name[static XCT_IFNAMSIZ]);
+enum xct_masq xct_masq_judge(void *ctx, uint32_t *ifindex, uint8_t family,
+			     const struct xct_addr *addr);
+
+/* The name of an interface that is awaited. False if @ifindex is another's. */
+bool xct_masq_awaited_name(const struct xct_daemon *d, uint32_t ifindex,
+			   char name[static XCT_IFNAMSIZ]);
+
+/* End the flows of addresses that are gone. */
+void xct_masq_purge(struct xct_daemon *d);
+
+/* Flows have been restored: some of them may wait for their address. */
+void xct_masq_restored(struct xct_daemon *d, xct_msec now);
+
+/* Look after those that wait, from time to time. */
+void xct_masq_settle(struct xct_daemon *d, xct_msec now);
+
+#endif
