@@ -348,6 +348,16 @@ static void expire(struct xct_daemon *d, xct_msec now)
 	} while (is_more);
 }
 
+static void watch_fill(struct xct_daemon *d)
+{
+	struct xct_engine_stats stats;
+
+	xct_lock_take(&d->lock);
+	xct_engine_stats(d->engine, &stats);
+	xct_lock_give(&d->lock);
+	xct_fill_look(&d->fill, &stats);
+}
+
 /* Do all workers show life? */
 static bool are_workers_alive(const struct xct_daemon *d, xct_msec now)
 {
@@ -451,6 +461,7 @@ static void timer_ready(struct xct_poll *poll, uint32_t events)
 	(void)!read(poll->fd, &ticks, sizeof(ticks));
 	*d->memory.clock = now;
 	expire(d, now);
+	watch_fill(d);
 	xct_masq_purge(d); /* what a worker has found */
 	xct_masq_settle(d, now);
 	xct_events_log(d->events, &d->lock, host_ifname, d, now);

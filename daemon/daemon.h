@@ -19,6 +19,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/events.h"
+#include "daemon/fill.h"
 #include "daemon/hooks.h"
 #include "daemon/hookwatch.h"
 #include "daemon/kept.h"
@@ -90,6 +91,8 @@ struct xct_daemon {
 	struct xct_poll links;
 	struct xct_poll addrs;
 	struct xct_poll rules; /* nf_tables' */
+
+	struct xct_fill fill; /* of the flow table */
 
 	xct_msec watchdog_ms; /* between signs of life; 0: none are wanted */
 	xct_msec alive_ms;    /* when the last one was given */

@@ -104,11 +104,14 @@ static void write_line(const char *prefix, const char *message)
 	(void)!write(STDERR_FILENO, line, (size_t)len);
 }
 
-static void log_message(int priority, const char *prefix, const char *message)
+/* @id: "MESSAGE_ID=...", or NULL. */
+static void log_message(int priority, const char *prefix, const char *id,
+			const char *message)
 {
+	/* The arguments end with the first NULL. */
 	if (!output.is_journal ||
 	    sd_journal_send("MESSAGE=%s", message, "PRIORITY=%d", priority,
-			    "SYSLOG_IDENTIFIER=xctd", NULL) < 0)
+			    "SYSLOG_IDENTIFIER=xctd", id, NULL) < 0)
 		write_line(prefix, message);
 }
 
@@ -122,7 +125,21 @@ void xct_log(int priority, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(message, sizeof(message), format, ap);
 	va_end(ap);
-	log_message(priority, prefix_of(priority), message);
+	log_message(priority, prefix_of(priority), NULL, message);
+}
+
+void xct_log_alarm(const char *format, ...)
+{
+	char message[1024];
+	va_list ap;
+
+	if (LOG_WARNING > output.max_priority)
+		return;
+	va_start(ap, format);
+	vsnprintf(message, sizeof(message), format, ap);
+	va_end(ap);
+	log_message(LOG_WARNING, prefix_of(LOG_WARNING),
+		    "MESSAGE_ID=3d673af030944e78a9a6964c9374087b", message);
 }
 
 void xct_log_lines(int priority, const char *text)
@@ -137,7 +154,7 @@ void xct_log_lines(int priority, const char *text)
 		snprintf(message, sizeof(message), "%.*s", len, text);
 		if (len > 0)
 			/* Such text says for itself what it is about. */
-			log_message(priority, "", message);
+			log_message(priority, "", NULL, message);
 		text += len;
 		text += *text == '\n';
 	}

@@ -16,6 +16,10 @@ void xct_log_init(int max_priority);
 void xct_log(int priority, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* A warning that somebody may want to be woken by: it has a MESSAGE_ID. */
+void xct_log_alarm(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+
 /* Log each line of @text on its own. */
 void xct_log_lines(int priority, const char *text);
 

@@ -130,6 +130,7 @@ char *xct_report_stats(struct xct_daemon *d)
 	XCT_ENGINE_COUNTERS(X)
 #undef X
 	set(root, "flows", number(stats.flows));
+	set(root, "peak_flows", number(stats.peak_flows));
 	set(root, "max_flows", number(stats.max_flows));
 	set(root, "hooks_restored", number(d->hookwatch.n_restored));
 	set(root, "clients_dropped", number(clients->dropped));
@@ -264,7 +265,9 @@ char *xct_report_status(struct xct_daemon *d)
 	set(root, "generation", number(d->generation));
 	set(root, "loaded_at", json_string(loaded));
 	set(root, "flows", number(stats.flows));
+	set(root, "peak_flows", number(stats.peak_flows));
 	set(root, "max_flows", number(stats.max_flows));
+	set(root, "nearly_full", json_boolean(d->fill.is_nearly_full));
 	set(root, "workers", number(d->n_workers));
 	set(root, "queues", queues);
 	set(root, "hooks",

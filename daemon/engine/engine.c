@@ -102,33 +102,48 @@ void xct_flow_expire(struct xct_engine *eng, struct xct_flow *flow)
 	eng->stats.expired++;
 }
 
-/* As the kernel: whatever nobody answered, or what is closing anyway. */
-static bool can_evict(const struct xct_flow *flow)
+/* How little a full table loses with a flow. */
+enum worth {
+	WORTH_UNANSWERED,
+	WORTH_CLOSING,
+	WORTH_NOT_ASSURED, /* answered, but no more than that */
+	WORTH_KEEPING,
+};
+
+static enum worth worth_of(const struct xct_flow *flow)
 {
 	const struct xct_l4_ops *l4;
 
-	if (!flow->id)
-		return false;
-	if (!(flow->status & XCT_STATUS_ASSURED))
-		return true;
+	if (!(flow->status & (XCT_STATUS_ASSURED | XCT_STATUS_SEEN_REPLY)))
+		return WORTH_UNANSWERED;
 	l4 = xct_l4(flow->tuple[0].family, flow->tuple[0].proto);
-	return l4->can_evict && l4->can_evict(flow);
+	if (l4->can_evict && l4->can_evict(flow))
+		return WORTH_CLOSING;
+	return flow->status & XCT_STATUS_ASSURED ? WORTH_KEEPING
+						 : WORTH_NOT_ASSURED;
 }
 
+/* End the flow that is worth least among the next EVICT_SCAN records. */
 static bool evict_one(struct xct_engine *eng)
 {
-	for (uint32_t i = 0; i < EVICT_SCAN; i++) {
+	enum worth least = WORTH_KEEPING;
+	struct xct_flow *victim = NULL;
+
+	for (uint32_t i = 0; i < EVICT_SCAN && least > WORTH_UNANSWERED; i++) {
 		struct xct_flow *flow = &eng->table.flows[eng->evict_cursor];
 
 		if (++eng->evict_cursor >= eng->table.max_flows)
 			eng->evict_cursor = 0;
-		if (can_evict(flow)) {
-			xct_flow_delete(eng, flow);
-			eng->stats.early_drop++;
-			return true;
+		if (flow->id && worth_of(flow) < least) {
+			least = worth_of(flow);
+			victim = flow;
 		}
 	}
-	return false;
+	if (!victim)
+		return false;
+	xct_flow_delete(eng, victim);
+	eng->stats.early_drop++;
+	return true;
 }
 
 void xct_visit_report(const struct xct_visit *v, const struct xct_event *event)
@@ -167,6 +182,8 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 		eng->n_unconfirmed++;
 	xct_wheel_add(&eng->wheel, flow);
 	eng->stats.created++;
+	if (eng->table.n_flows > eng->stats.peak_flows)
+		eng->stats.peak_flows = eng->table.n_flows;
 	return flow;
 }
 
@@ -284,6 +301,7 @@ void xct_engine_stats(const struct xct_engine *eng,
 {
 	*stats = eng->stats;
 	stats->flows = eng->table.n_flows - eng->n_unconfirmed;
+	stats->used_flows = eng->table.n_flows;
 	stats->max_flows = eng->table.max_flows;
 }
 
@@ -412,6 +430,7 @@ int xct_engine_attach(struct xct_engine **out, void *region, void *work,
 	if (err)
 		return err;
 	report->torn = refused - report->expired - report->gone;
+	eng->stats.peak_flows = eng->table.n_flows;
 	*out = eng;
 	return 0;
 }

@@ -110,7 +110,9 @@ struct xct_engine_stats {
 	uint64_t reason_packets[XCT_REASON_COUNT]; /* INVALID or dropped */
 	uint64_t cell_packets[XCT_CELLS]; /* INVALID by a state table */
 	uint32_t flows;			  /* now */
-	uint32_t max_flows;		  /* capacity */
+	uint32_t used_flows; /* with those that are not confirmed yet */
+	uint32_t peak_flows; /* the most that were in use at once */
+	uint32_t max_flows;  /* capacity */
 };
 
 struct xct_engine; /* opaque */

@@ -1350,6 +1350,91 @@ static void a_full_table_evicts_the_unanswered_before_it_refuses(void **state)
 	assert_int_equal(10, stats.early_drop);
 }
 
+/* A TCP connection of client port @port, as far as @steps say: a handshake has
+ * three, the fourth closes it. */
+static void open_tcp(struct world *w, uint16_t port, int steps)
+{
+	static const struct {
+		bool is_answer;
+		uint8_t flags;
+		uint32_t seq, ack;
+	} steps_of[] = {
+		{ false, TCP_SYN, 1, 0 },
+		{ true, TCP_SYN | TCP_ACK, 9, 2 },
+		{ false, TCP_ACK, 2, 10 },
+		{ false, TCP_FIN | TCP_ACK, 2, 10 },
+	};
+	struct packet p;
+
+	for (int i = 0; i < steps; i++) {
+		bool back = steps_of[i].is_answer;
+
+		packet_tcp(&p, back ? "198.51.100.9" : "10.0.0.2",
+			   back ? 80 : port, back ? "10.0.0.2" : "198.51.100.9",
+			   back ? port : 80, steps_of[i].flags, steps_of[i].seq,
+			   steps_of[i].ack, 0);
+		assert_int_equal(XCT_VERDICT_ACCEPT,
+				 forward(w, &p, back ? WAN : LAN,
+					 back ? LAN : WAN, false));
+	}
+}
+
+struct state_count {
+	uint8_t state;
+	unsigned int n;
+};
+
+static bool count_one(void *ctx, const struct xct_flow_info *info)
+{
+	struct state_count *count = ctx;
+
+	count->n += info->state == count->state;
+	return true;
+}
+
+static unsigned int count_state(struct world *w, uint8_t state)
+{
+	struct state_count count = { .state = state };
+	uint32_t cursor = 0;
+
+	(void)xct_engine_walk(w->eng, &cursor, w->now, NULL, MAX_FLOWS,
+			      count_one, &count);
+	return count.n;
+}
+
+static void a_full_table_evicts_what_is_worth_least(void **state)
+{
+	struct world *w = *state;
+	struct xct_engine_stats stats;
+	struct packet p;
+
+	/* 4 answered, 4 closing, 4 unanswered, the others ASSURED. */
+	for (uint16_t i = 0; i < MAX_FLOWS; i++)
+		open_tcp(w, (uint16_t)(1000 + i),
+			 i < 4	  ? 2
+			 : i < 8  ? 4
+			 : i < 12 ? 1
+				  : 3);
+	xct_engine_stats(w->eng, &stats);
+	assert_int_equal(MAX_FLOWS, stats.peak_flows);
+	for (uint16_t i = 0; i < 12; i++) {
+		/* Answered at once: the next one does not take its place. */
+		open_tcp(w, (uint16_t)(2000 + i), 3);
+		assert_int_equal(MAX_FLOWS, flows(w));
+		assert_int_equal(i < 4 ? 3 - i : 0,
+				 count_state(w, XCT_TCP_SYN_SENT));
+		assert_int_equal(i < 4	 ? 4
+				 : i < 8 ? 7 - i
+					 : 0,
+				 count_state(w, XCT_TCP_FIN_WAIT));
+		assert_int_equal(i < 8 ? 4 : 11 - i,
+				 count_state(w, XCT_TCP_SYN_RECV));
+	}
+	packet_udp(&p, "10.0.0.3", 1, "198.51.100.9", 53, 1);
+	assert_int_equal(XCT_VERDICT_DROP, forward(w, &p, LAN, WAN, false));
+	assert_int_equal(MAX_FLOWS, count_state(w, XCT_TCP_ESTABLISHED));
+}
+
 static void a_full_table_keeps_assured_flows_and_refuses(void **state)
 {
 	struct world *w = *state;
@@ -1694,6 +1779,7 @@ int main(void)
 		TEST(reject_answers_with_what_the_rule_says),
 		TEST(a_forwarded_packet_is_rejected_as_its_sender_sent_it),
 		TEST(a_full_table_evicts_the_unanswered_before_it_refuses),
+		TEST(a_full_table_evicts_what_is_worth_least),
 		TEST(a_full_table_keeps_assured_flows_and_refuses),
 		TEST(flows_expire_when_their_time_is_over),
 		TEST(an_expired_flow_is_not_found_even_before_the_tick),
