@@ -146,10 +146,11 @@ bench: all $(BENCH_BIN) ## xctd beside kernel, queue, others: ROUNDS= SECONDS= O
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(CONTESTANTS),--contestants $(CONTESTANTS))
 
-faults: all ## kill xctd KILLS times under traffic, and count losses: SEED= JSON= (root)
+faults: all ## kill xctd under traffic, and with a million flows: KILLS= SEED= JSON= (root)
 	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) tests/faults/faults.py \
 		--progress --kills $(or $(KILLS),300) \
 		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
+	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) tests/faults/adopt.py
 
 lint: $(ENGINE_LIB) ## format, cppcheck, include graph, engine symbols, docs
 	$(Q)PYTHON='$(PYTHON)' tests/lint/run.sh $(ENGINE_LIB)

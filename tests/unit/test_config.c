@@ -186,7 +186,7 @@ static void defaults_are_those_of_nf_conntrack(void **state)
 	assert_false(s->timestamps);
 	assert_int_equal(s->queue_first, 0);
 	assert_int_equal(s->workers, 0);
-	assert_int_equal(s->queue_length, 4096);
+	assert_int_equal(s->queue_length, 16384);
 	assert_int_equal(s->busy_poll_us, 20);
 	assert_false(s->fail_open);
 	assert_int_equal(s->mark_mask, 0x30000000);
@@ -936,7 +936,7 @@ static void the_manual_tells_the_defaults(void **state)
 		{ ".It Cm generic\n10m", "timeouts: {generic: 10m}" },
 		{ "Default 3.", "tcp: {max-retrans: 3}" },
 		{ "Default 0.", "queue: {first: 0}" },
-		{ "Default 4096.", "queue: {length: 4096}" },
+		{ "Default 16384.", "queue: {length: 16384}" },
 		{ "Default 20.", "queue: {busy-poll: 20}" },
 		{ "Default 0x30000000.", "mark-mask: 0x30000000" },
 	};
