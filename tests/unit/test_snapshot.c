@@ -159,13 +159,48 @@ static void every_flipped_bit_is_refused(void **state)
 	free(data);
 }
 
+/* Give what has been changed the checksum that goes with it. */
+static void seal(struct xct_snapshot *s)
+{
+	uint32_t crc =
+		~xct_crc32c(XCT_CRC32C_INIT, s->data, s->len - sizeof(crc));
+
+	memcpy((char *)s->data + s->len - sizeof(crc), &crc, sizeof(crc));
+}
+
+/* A checksum keeps nobody from lying. */
+static void a_number_of_flows_that_is_not_there_is_refused(void **state)
+{
+	static const uint64_t lies[] = { 0, 1, 3, UINT64_MAX,
+					 UINT64_MAX / 224 + 2 };
+	struct xct_snapshot_tail tail;
+	struct xct_saved_flow flows[2];
+	struct xct_snapshot s;
+
+	(void)state;
+	fill(flows, 2);
+	write_flows(flows, 2);
+	s = read_raw();
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(lies); i++) {
+		tail = (struct xct_snapshot_tail){ .n = lies[i] };
+		memcpy((char *)s.data + s.len - sizeof(tail), &tail,
+		       sizeof(tail));
+		seal(&s);
+		assert_non_null(xct_snapshot_verify(&s));
+	}
+	tail.n = 2;
+	memcpy((char *)s.data + s.len - sizeof(tail), &tail, sizeof(tail));
+	seal(&s);
+	assert_null(xct_snapshot_verify(&s));
+	free(s.data);
+}
+
 /* Its checksum is right: only its layout is another. */
 static void another_version_is_named(void **state)
 {
 	struct xct_snapshot_head head;
 	struct xct_saved_flow flow;
 	struct xct_snapshot s;
-	uint32_t crc;
 
 	(void)state;
 	fill(&flow, 1);
@@ -174,8 +209,7 @@ static void another_version_is_named(void **state)
 	memcpy(&head, s.data, sizeof(head));
 	head.version++;
 	memcpy(s.data, &head, sizeof(head));
-	crc = ~xct_crc32c(XCT_CRC32C_INIT, s.data, s.len - sizeof(crc));
-	memcpy((char *)s.data + s.len - sizeof(crc), &crc, sizeof(crc));
+	seal(&s);
 	assert_string_equal(xct_snapshot_verify(&s),
 			    "it is of another version of xct");
 	free(s.data);
@@ -195,6 +229,11 @@ static void a_failed_save_leaves_the_old_file(void **state)
 	assert_int_equal(xct_snapshot_open(&w, path, SAVED_AT), 0);
 	assert_int_equal(xct_snapshot_put(&w, &flow, 1), 0);
 	xct_snapshot_abort(&w);
+	assert_int_equal(access(w.path, F_OK), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0); /* nothing else was in it */
+	assert_int_equal(mkdir(dir, 0700), 0);
+	write_flows(&flow, 1);
 	assert_true(xct_snapshot_read(&s, path, &why, &error));
 	assert_int_equal(s.n, 1);
 	xct_snapshot_free(&s);
@@ -341,7 +380,7 @@ static int teardown(void **state)
 static void reboot(struct world *w)
 {
 	memset(w->region, 0, xct_region_size(MAX_FLOWS));
-	w->now = 3000;
+	w->now = 1000;
 	attach(w);
 }
 
@@ -713,6 +752,7 @@ int main(void)
 		FILE_TEST(every_truncation_is_refused),
 		FILE_TEST(every_flipped_bit_is_refused),
 		FILE_TEST(another_version_is_named),
+		FILE_TEST(a_number_of_flows_that_is_not_there_is_refused),
 		FILE_TEST(a_failed_save_leaves_the_old_file),
 		cmocka_unit_test(time_goes_on_while_the_host_is_off),
 		TEST(flows_come_back_as_they_were),
