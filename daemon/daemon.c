@@ -923,8 +923,15 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 	    !watch(d, &d->rules, d->hookwatch.fd, rules_ready))
 		return failed("follow the rules of nf_tables", errno);
 	ret = xct_hooks_install(d->hooks, d->config, d->n_workers, &error);
-	if (ret == 0)
+	if (ret == 0) {
+		if (!xct_hooks_can_defrag(d->hooks))
+			xct_log(LOG_WARNING,
+				"this kernel cannot put fragments together for "
+				"xctd, and fragments are invalid: it has "
+				"neither of the matches socket and conntrack, "
+				"nor the target TPROXY");
 		return XCT_EXIT_OK;
+	}
 	result = xct_probe_hooks_error(ret, error);
 	free(error);
 	xct_hooks_free(d->hooks);

@@ -1131,6 +1131,14 @@ void xct_hooks_free(struct xct_hooks *hooks)
 	free(hooks);
 }
 
+bool xct_hooks_can_defrag(const struct xct_hooks *hooks)
+{
+	for (int f = 0; f < FAMILIES; f++)
+		if (hooks->families[f].text && !hooks->families[f].able.defrag)
+			return false;
+	return true;
+}
+
 bool xct_hooks_has_retained(const struct xct_hooks *hooks)
 {
 	for (int f = 0; f < FAMILIES; f++) {

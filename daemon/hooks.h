@@ -41,6 +41,9 @@ int xct_hooks_check(const struct xct_hooks *hooks, char **error);
  * in any chain of it. */
 bool xct_hooks_are_in(const char *table, const char *chain);
 
+/* Do the installed hooks make the kernel put fragments together? */
+bool xct_hooks_can_defrag(const struct xct_hooks *hooks);
+
 /* Does the installed plan hold more than the newest configuration needs? */
 bool xct_hooks_has_retained(const struct xct_hooks *hooks);
 

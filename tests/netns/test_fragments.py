@@ -2,11 +2,12 @@
 """Fragments: large packets arrive whole, hostile ones cost little."""
 
 import os
+import shutil
 
 import pytest
 from scapy.all import IP, IPv6, IPv6ExtHdrFragment, Raw, UDP, raw
 
-from lab import ping
+from lab import ping, wait_for
 from raw import RawHost
 
 CLIENT, SERVER = "10.0.0.2", "192.0.2.2"
@@ -40,6 +41,60 @@ def test_a_large_datagram_arrives_whole_both_ways(routed, src, dst, size):
     assert entry["orig"]["packets"] == entry["reply"]["packets"] == 1
     if ":" not in dst:
         assert reassembly(xctd)["whole"] >= 1
+
+
+@pytest.fixture
+def without(routed, monkeypatch):
+    """Make iptables-restore refuse rules with any of some words, as it does
+    where the kernel lacks something."""
+    def make(*words):
+        patterns = " ".join(f"-e '{word}'" for word in words)
+        directory = routed.dir / "bin"
+        directory.mkdir()
+        for tool in "iptables-restore", "ip6tables-restore":
+            (directory / tool).write_text(f"""#!/bin/sh
+rules=$(mktemp) && cat > "$rules" && trap 'rm -f "$rules"' EXIT
+if grep -q {patterns} "$rules"; then
+    echo "{tool}: line 3 failed: No such file or directory" >&2
+    exit 1
+fi
+{shutil.which(tool)} "$@" < "$rules"
+""")
+            (directory / tool).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+    return make
+
+
+@pytest.mark.parametrize("missing, instead", [
+    (["-m socket"], "-j TPROXY"),
+    (["-m socket", "-j TPROXY"], "--ctstate UNTRACKED"),
+    (["-m socket", "-j TPROXY", "-m conntrack", "-lt 2"], None)])
+def test_fragments_where_the_kernel_lacks_a_match(routed, without, missing,
+                                                  instead):
+    without(*missing)
+    xctd = routed.start_xctd(POLICY)
+    data = os.urandom(9000)
+    for save, src, dst in (("iptables-save", CLIENT, SERVER),
+                           ("ip6tables-save", CLIENT6, SERVER6)):
+        rules = routed.router.run(save, "-t", "mangle").stdout
+        assert "-m socket" not in rules
+        assert instead is None or instead in rules
+        with routed.server.udp_socket(dst, 7000) as server, \
+                routed.client.udp_socket(src) as client:
+            before = xctd.dropped("ip-fragment")
+            client.sendto(data, (dst, 7000))
+            if instead is None:
+                assert "cannot put fragments together" in xctd.messages()
+                wait_for(lambda: xctd.dropped("ip-fragment") >= before + 6,
+                         "later fragments that are INVALID")
+                continue
+            got, peer = server.recvfrom(65535)
+            assert got == data and peer[0] != src
+            server.sendto(data[::-1], peer)
+            assert client.recv(65535) == data[::-1]
+            entry, = [e for e in xctd.list("-p", "udp")
+                      if e["orig"]["src"] == src]
+            assert entry["orig"]["packets"] == entry["reply"]["packets"] == 1
 
 
 def hostile(n, v6):

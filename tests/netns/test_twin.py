@@ -146,6 +146,53 @@ def test_tcp_reset(make_lab, way, who):
     assert way.twin(make_lab).lockstep(script) == 1
 
 
+RANGES = {  # first and last address, and whether a client keeps one of them
+    "IPv4": ("192.0.2.50-192.0.2.53", False),
+    "IPv4, persistent": ("192.0.2.50-192.0.2.53", True),
+    "IPv6": ("2001:db8:2::50-2001:db8:2::57", False),
+    "IPv6, persistent": ("2001:db8:2::50-2001:db8:2::57", True),
+    "IPv6, of several words": ("2001:db8:2::50-2001:db8:4:3::57", False),
+    "IPv6, of several words, persistent": (
+        "2001:db8:2::50-2001:db8:4:3::57", True),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_an_address_of_a_range_is_the_kernels_choice(make_lab, name):
+    addresses, persistent = RANGES[name]
+    family6 = ":" in addresses
+    clients = [f"fd00:a::{i:x}:{i * 77:x}" if family6 else f"10.0.0.{i}"
+               for i in range(20, 26)]
+    servers = [f"2001:db8:2::{i:x}:1" if family6 else f"192.0.2.{i}"
+               for i in range(100, 103)]
+    bits = 64 if family6 else 24
+    twin = Twin(
+        make_lab,
+        [f"{'6 ' if family6 else ''}-t nat -A POSTROUTING -o wan0 -j SNAT "
+         f"--to-source {addresses}{' --persistent' if persistent else ''}"],
+        f"nat: [{{out: wan0, snat: '{addresses}', "
+        f"persistent: {'yes' if persistent else 'no'}}}]\n")
+
+    def script(lab):
+        for ns, hosts in (lab.client, clients), (lab.server, servers):
+            ns.ip(*[f"addr add {addr}/{bits} dev eth0" +
+                    (" nodad" if family6 else "") for addr in hosts])
+        for number, dst in enumerate(servers):
+            with lab.server.udp_socket(dst, 7000) as theirs:
+                # No two with one port: none has to be changed.
+                for port, addr in enumerate(clients, 6000 + 100 * number):
+                    with lab.client.udp_socket(addr, port) as ours:
+                        ours.sendto(b"which one?", (dst, 7000))
+                        theirs.recv(99)
+            yield f"to {dst}"
+        # It is a choice: not the same one for all.
+        if lab is twin.labs[0]:
+            chosen = {e["reply"]["dst"] for e in twin.kernel.list(
+                "-f", "ipv6" if family6 else "ipv4", "-p", "udp")}
+            assert len(chosen) > 2
+    assert twin.lockstep(script) == 3
+
+
 def test_tcp_refused(make_lab, way):
     def script(lab):
         with pytest.raises(ConnectionRefusedError):
