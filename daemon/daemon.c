@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The daemon as a whole: what main.c starts, keeps going and stops. The theory
- * of operation is in daemon.h.
+ * The daemon's beginning and end. What it does in between is in run.c, serve.c
+ * and the workers; the theory of operation is in daemon.h.
  *
  * Starting is a list of steps, each of which says for itself why it failed;
  * stopping undoes in reverse whatever has been started, so it serves for a
@@ -12,39 +12,24 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/host.h"
 #include "daemon/log.h"
-#include "daemon/reload.h"
-#include "daemon/report.h"
 #include "daemon/restore.h"
+#include "daemon/run.h"
 #include "daemon/sd.h"
+#include "daemon/serve.h"
 #include "daemon/takeover.h"
-
-#define TICK_MS	    250
-#define TICK_BUDGET 256	  /* flows expired before the lock is given back */
-#define WALK_BUDGET 1024  /* records looked at before it is */
-#define STATUS_MS   5000  /* between two STATUS= lines */
-#define RETAINED_MS 30000 /* between two looks at hooks kept for old flows */
-#define WORKER_MS   3000  /* a worker silent for longer hangs */
-
-#define FROM_POLL(poll, member)                                 \
-	((struct xct_daemon *)(void *)((char *)(poll)-offsetof( \
-		struct xct_daemon, member)))
 
 /* The command line comes first. */
 static void apply_options(struct xct_config *config,
@@ -73,431 +58,7 @@ static void close_fd(int fd)
 		(void)close(fd); /* none of them has anything unwritten */
 }
 
-/* ------------------------------------------- what the engine asks for */
-
-/* A NEW connection is judged by what interfaces are now, not by what they were
- * when the main loop last looked: the first one of a batch catches up. */
-static void catch_up(struct xct_daemon *d)
-{
-	if (d->has_begun)
-		xct_netdev_catch(d->netdev);
-	d->has_begun = false;
-}
-
-static bool host_ifname(void *ctx, uint32_t ifindex,
-			char name[static XCT_IFNAMSIZ])
-{
-	struct xct_daemon *d = ctx;
-
-	if (ifindex & XCT_IF_AWAITED)
-		return xct_masq_awaited_name(d, ifindex, name);
-	catch_up(d);
-	return xct_netdev_ifname(d->netdev, ifindex, name);
-}
-
-static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
-			const struct xct_addr *dst, struct xct_addr *addr)
-{
-	struct xct_daemon *d = ctx;
-
-	catch_up(d);
-	return xct_netdev_ifaddr(d->netdev, ifindex, family, dst, addr);
-}
-
-static bool host_is_local(void *ctx, uint8_t family,
-			  const struct xct_addr *addr)
-{
-	struct xct_daemon *d = ctx;
-
-	catch_up(d);
-	return xct_netdev_is_local(d->netdev, family, addr);
-}
-
-static void host_event(void *ctx, const struct xct_event *event)
-{
-	struct xct_daemon *d = ctx;
-
-	xct_events_put(d->events, event);
-}
-
-void xct_daemon_engine_config(struct xct_daemon *d,
-			      const struct xct_config *config,
-			      struct xct_engine_config *cfg)
-{
-	*cfg = (struct xct_engine_config){
-		.l4 = config->settings.l4,
-		.host = { .ifname = host_ifname,
-			  .ifaddr = host_ifaddr,
-			  .is_local = host_is_local,
-			  .ifindex = xct_masq_ifindex,
-			  .masq = xct_masq_judge,
-			  .event = host_event,
-			  .ctx = d },
-		.seed = d->seed,
-		.accounting = config->settings.accounting,
-		.timestamps = config->settings.timestamps,
-	};
-}
-
-/* -------------------------------------------- interfaces and addresses */
-
-/* With the lock held. */
-static void links_changed(void *ctx)
-{
-	struct xct_daemon *d = ctx;
-
-	xct_engine_forget_interfaces(d->engine);
-}
-
-static void netdev_catch(struct xct_daemon *d)
-{
-	xct_lock_take(&d->lock);
-	xct_netdev_catch(d->netdev);
-	xct_lock_give(&d->lock);
-	xct_masq_purge(d);
-}
-
-static void links_ready(struct xct_poll *poll, uint32_t events)
-{
-	(void)events; /* whatever it is, catching up is the answer */
-	netdev_catch(FROM_POLL(poll, links));
-}
-
-static void addrs_ready(struct xct_poll *poll, uint32_t events)
-{
-	(void)events; /* as above */
-	netdev_catch(FROM_POLL(poll, addrs));
-}
-
-/* ------------------------------------------------- the control socket */
-
-static bool
-control_walk(void *ctx, uint32_t *cursor, const struct xct_flow_filter *filter,
-	     uint32_t max, bool is_delete,
-	     bool (*fn)(void *arg, const struct xct_flow_info *info), void *arg)
-{
-	struct xct_daemon *d = ctx;
-	xct_msec now = xct_clock_now();
-	bool is_more;
-
-	xct_lock_take(&d->lock);
-	is_more = is_delete ? xct_engine_delete(d->engine, cursor, now, filter,
-						max, fn, arg)
-			    : xct_engine_walk(d->engine, cursor, now, filter,
-					      max, fn, arg);
-	xct_lock_give(&d->lock);
-	return is_more;
-}
-
-static bool control_update(void *ctx, uint32_t *cursor,
-			   const struct xct_flow_update *update, uint32_t max,
-			   bool (*fn)(void *arg,
-				      const struct xct_flow_info *info),
-			   void *arg)
-{
-	struct xct_daemon *d = ctx;
-	xct_msec now = xct_clock_now();
-	bool is_more;
-
-	xct_lock_take(&d->lock);
-	is_more =
-		xct_engine_update(d->engine, cursor, now, update, max, fn, arg);
-	xct_lock_give(&d->lock);
-	return is_more;
-}
-
-static int control_create(void *ctx, const struct xct_flow_create *req)
-{
-	struct xct_daemon *d = ctx;
-	int ret;
-
-	xct_lock_take(&d->lock);
-	ret = xct_engine_create(d->engine, req, xct_clock_now());
-	xct_lock_give(&d->lock);
-	return ret;
-}
-
-static uint32_t count_flows(struct xct_daemon *d)
-{
-	struct xct_engine_stats stats;
-
-	xct_lock_take(&d->lock);
-	xct_engine_stats(d->engine, &stats);
-	xct_lock_give(&d->lock);
-	return stats.flows;
-}
-
-static uint32_t control_count(void *ctx)
-{
-	return count_flows(ctx);
-}
-
-static char *control_stats(void *ctx)
-{
-	return xct_report_stats(ctx);
-}
-
-static char *control_rules(void *ctx)
-{
-	return xct_report_rules(ctx);
-}
-
-static char *control_status(void *ctx)
-{
-	return xct_report_status(ctx);
-}
-
-static char *control_hooks(void *ctx)
-{
-	return xct_report_hooks(ctx);
-}
-
-static bool control_reload(void *ctx, char **text)
-{
-	return xct_reload(ctx, text);
-}
-
-static void stop_workers(struct xct_daemon *d)
-{
-	while (d->n_workers > 0)
-		xct_worker_stop(d->workers[--d->n_workers], d->has_successor);
-}
-
-static void control_takeover(void *ctx,
-			     bool (*fn)(void *arg, const char *name, int fd),
-			     void *arg)
-{
-	struct xct_daemon *d = ctx;
-	char name[32];
-
-	if (!fn(arg, XCT_KEPT_MEMORY, d->memory.fd) ||
-	    !fn(arg, XCT_KEPT_SOCKET, d->listen_fd) ||
-	    !fn(arg, XCT_KEPT_RAW4, d->raw.fd4) ||
-	    (d->raw.fd6 >= 0 && !fn(arg, XCT_KEPT_RAW6, d->raw.fd6)))
-		return;
-	for (unsigned int i = 0; i < d->n_workers; i++) {
-		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
-
-		snprintf(name, sizeof(name), XCT_KEPT_QUEUE "%u",
-			 xct_nfq_number(nfq));
-		if (!fn(arg, name, xct_nfq_fd(nfq)))
-			return;
-	}
-}
-
-static void control_leave(void *ctx)
-{
-	struct xct_daemon *d = ctx;
-
-	xct_log(LOG_INFO, "leaving: another xctd takes over");
-	d->has_successor = true;
-	stop_workers(d);
-	close_fd(d->hooks_lock);
-	d->hooks_lock = -1;
-	d->is_over = true;
-}
-
-/* ------------------------------------------------------- the main loop */
-
-static bool watch(struct xct_daemon *d, struct xct_poll *poll, int fd,
-		  void (*ready)(struct xct_poll *poll, uint32_t events))
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = poll };
-
-	poll->fd = fd;
-	poll->ready = ready;
-	return fd >= 0 &&
-	       epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-static void signals_ready(struct xct_poll *poll, uint32_t events)
-{
-	struct xct_daemon *d = FROM_POLL(poll, signals);
-	struct signalfd_siginfo info;
-	char *text;
-
-	(void)events;
-	if (read(poll->fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	if (info.ssi_signo == SIGHUP) {
-		(void)xct_reload(d, &text); /* has been logged */
-		free(text);
-		return;
-	}
-	xct_log(LOG_INFO, "stopping: %s", strsignal((int)info.ssi_signo));
-	d->is_over = true;
-}
-
-static void failed_ready(struct xct_poll *poll, uint32_t events)
-{
-	struct xct_daemon *d = FROM_POLL(poll, failed);
-
-	(void)events;
-	d->result = XCT_EXIT_FAILED;
-	d->is_over = true;
-}
-
-static void expire(struct xct_daemon *d, xct_msec now)
-{
-	bool is_more;
-
-	do {
-		xct_lock_take(&d->lock);
-		is_more = xct_engine_tick(d->engine, now, TICK_BUDGET);
-		xct_lock_give(&d->lock);
-	} while (is_more);
-}
-
-static void watch_fill(struct xct_daemon *d)
-{
-	struct xct_engine_stats stats;
-
-	xct_lock_take(&d->lock);
-	xct_engine_stats(d->engine, &stats);
-	xct_lock_give(&d->lock);
-	xct_fill_look(&d->fill, &stats);
-}
-
-/* Do all workers show life? */
-static bool are_workers_alive(const struct xct_daemon *d, xct_msec now)
-{
-	for (unsigned int i = 0; i < d->n_workers; i++)
-		if (xct_worker_seen_at(d->workers[i]) + WORKER_MS < now)
-			return false;
-	return true;
-}
-
-static void tell_status(struct xct_daemon *d, xct_msec now)
-{
-	d->status_ms = now;
-	if (!xct_sd_is_notified())
-		return;
-	xct_sd_status("%u flows, generation %u of the rules%s", count_flows(d),
-		      d->generation,
-		      d->is_config_kept ? "; the file is not in order, these "
-					  "are of before"
-					: "");
-}
-
-static void notify(struct xct_daemon *d, xct_msec now)
-{
-	if (d->watchdog_ms && now - d->alive_ms >= d->watchdog_ms / 2 &&
-	    are_workers_alive(d, now)) {
-		xct_sd_alive();
-		d->alive_ms = now;
-	}
-	if (now - d->status_ms >= STATUS_MS)
-		tell_status(d, now);
-}
-
-/* A walk in search of flows that are translated by rules of before @age_ms. */
-struct search {
-	uint64_t age_ms;
-	bool is_found;
-};
-
-static bool search_older(void *arg, const struct xct_flow_info *info)
-{
-	struct search *search = arg;
-
-	search->is_found = info->age_ms >= search->age_ms;
-	return !search->is_found;
-}
-
-/* Hooks are kept on reload for flows that the old rules translated; once the
- * last of those is gone they can go as well. */
-static void drop_retained(struct xct_daemon *d, xct_msec now)
-{
-	struct xct_flow_filter filter = { .fields = XCT_FILTER_ANY_NAT };
-	struct search search = { .age_ms = now - d->loaded_ms };
-	uint32_t cursor = 0;
-	char *error = NULL;
-	bool is_more;
-
-	if (now - d->retained_ms < RETAINED_MS)
-		return;
-	d->retained_ms = now;
-	if (!xct_hooks_has_retained(d->hooks))
-		return;
-	do {
-		is_more = control_walk(d, &cursor, &filter, WALK_BUDGET, false,
-				       search_older, &search);
-	} while (is_more && !search.is_found);
-	if (search.is_found)
-		return;
-	xct_hooks_forget(d->hooks);
-	if (xct_hooks_install(d->hooks, d->config, d->n_workers, &error) != 0)
-		xct_log(LOG_WARNING, "cannot narrow the hooks: %s",
-			error ? error : "no memory");
-	else
-		xct_log(LOG_INFO, "hooks narrowed: no flow needs more");
-	free(error);
-}
-
-static void watch_hooks(struct xct_daemon *d)
-{
-	xct_hookwatch_look(&d->hookwatch, d->hooks, d->config, d->n_workers,
-			   xct_clock_now());
-}
-
-static void rules_ready(struct xct_poll *poll, uint32_t events)
-{
-	struct xct_daemon *d = FROM_POLL(poll, rules);
-
-	(void)events; /* an overrun shows in the next read */
-	xct_hookwatch_read(&d->hookwatch);
-	watch_hooks(d);
-}
-
-static void timer_ready(struct xct_poll *poll, uint32_t events)
-{
-	struct xct_daemon *d = FROM_POLL(poll, timer);
-	xct_msec now = xct_clock_now();
-	uint64_t ticks;
-
-	(void)events;
-	/* Only to make it wait again; how many ticks were missed is nothing
-	 * to us. */
-	(void)!read(poll->fd, &ticks, sizeof(ticks));
-	*d->memory.clock = now;
-	expire(d, now);
-	watch_fill(d);
-	xct_masq_purge(d); /* what a worker has found */
-	xct_masq_settle(d, now);
-	xct_events_log(d->events, &d->lock, host_ifname, d, now);
-	notify(d, now);
-	drop_retained(d, now);
-	watch_hooks(d);
-}
-
-enum xct_exit xct_daemon_run(struct xct_daemon *d)
-{
-	struct epoll_event event;
-
-	while (!d->is_over) {
-		/* One at a time: a handler may free other polls. */
-		int n = epoll_wait(d->epoll_fd, &event, 1, -1);
-
-		if (n > 0) {
-			struct xct_poll *poll = event.data.ptr;
-
-			poll->ready(poll, event.events);
-		} else if (n < 0 && errno != EINTR) {
-			xct_log(LOG_ERR, "cannot wait for events: %s",
-				strerror(errno));
-			return XCT_EXIT_FAILED;
-		}
-	}
-	return d->result;
-}
-
 /* ------------------------------------------------------------- starting */
-
-static enum xct_exit failed(const char *what, int error)
-{
-	xct_log(LOG_ERR, "cannot %s: %s", what, strerror(error));
-	return XCT_EXIT_FAILED;
-}
 
 /* After a crash: the configuration that was in force, if systemd has it. */
 static void load_kept(struct xct_daemon *d)
@@ -561,13 +122,15 @@ static enum xct_exit start_kept(struct xct_daemon *d)
 		d->predecessor = xct_takeover_begin(d->options.socket_path,
 						    xct_kept_note, &d->kept);
 		if (d->predecessor < 0)
-			return failed("take over from the xctd that runs",
-				      -d->predecessor);
+			return xct_probe_failed(
+				"take over from the xctd that runs",
+				-d->predecessor);
 		return XCT_EXIT_OK;
 	}
 	ret = xct_sd_take_fds(xct_kept_note, &d->kept);
 	if (ret < 0)
-		return failed("take over what systemd has kept", -ret);
+		return xct_probe_failed("take over what systemd has kept",
+					-ret);
 	return XCT_EXIT_OK;
 }
 
@@ -597,41 +160,6 @@ static enum xct_exit start_socket(struct xct_daemon *d)
 	return XCT_EXIT_OK;
 }
 
-static enum xct_exit start_loop(struct xct_daemon *d)
-{
-	const struct itimerspec every = {
-		.it_interval.tv_nsec = TICK_MS * 1000000L,
-		.it_value.tv_nsec = TICK_MS * 1000000L,
-	};
-	sigset_t signals;
-	int fd;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	/* Before there is any other thread: they all inherit it. */
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
-
-	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (d->epoll_fd < 0)
-		return failed("make an epoll instance", errno);
-	if (!watch(d, &d->signals,
-		   signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK),
-		   signals_ready))
-		return failed("wait for signals", errno);
-	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (!watch(d, &d->timer, fd, timer_ready) ||
-	    timerfd_settime(fd, 0, &every, NULL) < 0)
-		return failed("make a timer", errno);
-	if (!watch(d, &d->failed, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-		   failed_ready))
-		return failed("make an eventfd", errno);
-	d->watchdog_ms = xct_sd_watchdog_ms();
-	return XCT_EXIT_OK;
-}
-
 static void *map_work(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -655,7 +183,7 @@ static enum xct_exit finish_takeover(struct xct_daemon *d)
 	ret = xct_takeover_finish(d->predecessor);
 	d->predecessor = -1;
 	if (ret < 0)
-		return failed("have the xctd that runs leave", -ret);
+		return xct_probe_failed("have the xctd that runs leave", -ret);
 	return XCT_EXIT_OK;
 }
 
@@ -700,10 +228,10 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	int ret;
 
 	if (getrandom(&d->seed, sizeof(d->seed), 0) != sizeof(d->seed))
-		return failed("get random numbers", errno);
+		return xct_probe_failed("get random numbers", errno);
 	d->events = xct_events_new();
 	if (!d->events)
-		return failed("allocate memory for events", ENOMEM);
+		return xct_probe_failed("allocate memory for events", ENOMEM);
 	ret = xct_kept_memory(&d->kept, max_flows, &d->memory, &is_new);
 	if (ret < 0)
 		return no_memory(max_flows, -ret);
@@ -713,7 +241,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 		return no_memory(max_flows, errno);
 	set_clock_back(d, begin);
 
-	xct_daemon_engine_config(d, d->config, &cfg);
+	xct_host_engine_config(d, d->config, &cfg);
 	ret = xct_engine_attach(&d->engine, d->memory.region, d->work,
 				max_flows, &cfg, begin, &report);
 	if (ret == -EINVAL) {
@@ -728,7 +256,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 						&report);
 	}
 	if (ret < 0)
-		return failed("start the engine", -ret);
+		return xct_probe_failed("start the engine", -ret);
 	if (!report.was_new)
 		xct_log(LOG_INFO,
 			"%u flows adopted in %u ms (%u were over, %u of "
@@ -745,6 +273,14 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	return XCT_EXIT_OK;
 }
 
+/* With the lock held. */
+static void links_changed(void *ctx)
+{
+	struct xct_daemon *d = ctx;
+
+	xct_engine_forget_interfaces(d->engine);
+}
+
 static enum xct_exit start_netdev(struct xct_daemon *d)
 {
 	const struct xct_netdev_ops ops = { .addr_gone = xct_masq_addr_gone,
@@ -754,10 +290,10 @@ static enum xct_exit start_netdev(struct xct_daemon *d)
 
 	ret = xct_netdev_new(&d->netdev, &ops);
 	if (ret < 0)
-		return failed("read the table of interfaces", -ret);
-	if (!watch(d, &d->links, xct_netdev_link_fd(d->netdev), links_ready) ||
-	    !watch(d, &d->addrs, xct_netdev_addr_fd(d->netdev), addrs_ready))
-		return failed("follow the table of interfaces", errno);
+		return xct_probe_failed("read the table of interfaces", -ret);
+	if (!xct_run_follow_links(d))
+		return xct_probe_failed("follow the table of interfaces",
+					errno);
 	return XCT_EXIT_OK;
 }
 
@@ -810,7 +346,7 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 		&d->raw,
 		(uint32_t)XCT_STAGE_DONE << __builtin_ctz(settings->mark_mask));
 	if (ret < 0)
-		return failed("set the mark of raw sockets", -ret);
+		return xct_probe_failed("set the mark of raw sockets", -ret);
 	d->env =
 		(struct xct_worker_env){ .engine = d->engine,
 					 .lock = &d->lock,
@@ -842,40 +378,15 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 	}
 	if (ret == 0)
 		xct_kept_forget(&d->kept);
-	return ret < 0 ? failed("start the workers", -ret) : XCT_EXIT_OK;
+	return ret < 0 ? xct_probe_failed("start the workers", -ret)
+		       : XCT_EXIT_OK;
 }
 
 static enum xct_exit start_feed(struct xct_daemon *d)
 {
 	d->feed = xct_feed_new(d->epoll_fd, d->engine, &d->lock);
-	return d->feed ? XCT_EXIT_OK : failed("follow the flows", errno);
-}
-
-static enum xct_exit start_control(struct xct_daemon *d)
-{
-	const struct xct_control_ops ops = {
-		.walk = control_walk,
-		.update = control_update,
-		.create = control_create,
-		.save = xct_restore_walk,
-		.restore = xct_restore_flows,
-		.written = xct_restore_written,
-		.count = control_count,
-		.stats = control_stats,
-		.rules = control_rules,
-		.status = control_status,
-		.hooks = control_hooks,
-		.reload = control_reload,
-		.takeover = control_takeover,
-		.leave = control_leave,
-		.feed = d->feed,
-		.ctx = d,
-	};
-
-	d->control = xct_control_new(d->epoll_fd, d->listen_fd, &ops);
-	if (!d->control)
-		return failed("serve the control socket", ENOMEM);
-	return XCT_EXIT_OK;
+	return d->feed ? XCT_EXIT_OK
+		       : xct_probe_failed("follow the flows", errno);
 }
 
 /*
@@ -895,11 +406,11 @@ static enum xct_exit lock_hooks(struct xct_daemon *d)
 	memcpy(addr.sun_path, name, sizeof(name) - 1);
 	d->hooks_lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (d->hooks_lock < 0)
-		return failed("make a socket", errno);
+		return xct_probe_failed("make a socket", errno);
 	if (bind(d->hooks_lock, (const struct sockaddr *)&addr, len) == 0)
 		return XCT_EXIT_OK;
 	if (errno != EADDRINUSE)
-		return failed("lock the hooks", errno);
+		return xct_probe_failed("lock the hooks", errno);
 	xct_log(LOG_ERR, "another xctd manages the hooks of this network "
 			 "namespace: stop it, or set \"hooks: manual\" in one "
 			 "of the two configurations");
@@ -914,14 +425,13 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 
 	d->hooks = xct_hooks_new();
 	if (!d->hooks)
-		return failed("plan the hooks", ENOMEM);
+		return xct_probe_failed("plan the hooks", ENOMEM);
 	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
 		return XCT_EXIT_OK;
 	/* First, so that nothing is missed. */
 	xct_hookwatch_open(&d->hookwatch);
-	if (d->hookwatch.fd >= 0 &&
-	    !watch(d, &d->rules, d->hookwatch.fd, rules_ready))
-		return failed("follow the rules of nf_tables", errno);
+	if (d->hookwatch.fd >= 0 && !xct_run_follow_rules(d))
+		return xct_probe_failed("follow the rules of nf_tables", errno);
 	ret = xct_hooks_install(d->hooks, d->config, d->n_workers, &error);
 	if (ret == 0) {
 		if (!xct_hooks_can_defrag(d->hooks))
@@ -963,11 +473,11 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			       const struct xct_options *options)
 {
 	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
-		start_kept,    start_config,	probe_capabilities,
-		start_loop,    start_raw,	start_socket,
-		start_netdev,  finish_takeover, start_engine,
-		start_workers, lock_hooks,	start_feed,
-		start_control, start_hooks,
+		start_kept,	 start_config,	  probe_capabilities,
+		xct_run_start,	 start_raw,	  start_socket,
+		start_netdev,	 finish_takeover, start_engine,
+		start_workers,	 lock_hooks,	  start_feed,
+		xct_serve_start, start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
 
@@ -988,7 +498,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	xct_restore_done(d);
 	d->has_started = true;
 	log_ready(d);
-	tell_status(d, xct_clock_now());
+	xct_run_tell_status(d, xct_clock_now());
 	xct_sd_ready();
 	d->is_ready = true;
 	if (d->options.is_kept && !d->is_config_kept)
@@ -997,6 +507,12 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 }
 
 /* ------------------------------------------------------------- stopping */
+
+void xct_daemon_stop_workers(struct xct_daemon *d)
+{
+	while (d->n_workers > 0)
+		xct_worker_stop(d->workers[--d->n_workers], d->has_successor);
+}
 
 bool xct_daemon_stop(struct xct_daemon *d)
 {
@@ -1023,11 +539,11 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	free(error);
 	xct_hooks_free(d->hooks);
 	xct_hookwatch_close(&d->hookwatch);
-	stop_workers(d);
+	xct_daemon_stop_workers(d);
 	if (is_over)
 		xct_restore_save(d);
 	if (d->events && d->netdev)
-		xct_events_log(d->events, &d->lock, host_ifname, d,
+		xct_events_log(d->events, &d->lock, xct_host_ifname, d,
 			       xct_clock_now());
 	xct_control_free(d->control);
 	xct_feed_free(d->feed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The daemon as a whole: what main.c starts, keeps going and stops.
+ * The daemon as a whole: what main.c starts, has run and stops.
  *
  * Theory of operation
  *
@@ -105,17 +105,12 @@ struct xct_daemon {
 enum xct_exit xct_daemon_start(struct xct_daemon *daemon,
 			       const struct xct_options *options);
 
-/* Run until a signal or a failure ends it. */
-enum xct_exit xct_daemon_run(struct xct_daemon *daemon);
-
 /* Stop: hooks first, then what still waits in the queues is handled. False if
  * hooks are left behind: that has been logged. */
 bool xct_daemon_stop(struct xct_daemon *daemon);
 
-/* What the engine is told of @config. */
-void xct_daemon_engine_config(struct xct_daemon *daemon,
-			      const struct xct_config *config,
-			      struct xct_engine_config *cfg);
+/* With a successor, without handling what still waits. */
+void xct_daemon_stop_workers(struct xct_daemon *daemon);
 
 /* As xct_config_load(), with what the command line says applied. */
 struct xct_config *xct_daemon_load(const struct xct_options *options,

@@ -10,6 +10,7 @@
 #include "common/frame.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/run.h"
 #include "daemon/service.h"
 
 #define CONFIG_PATH "/etc/xct/rules.yaml"
@@ -126,7 +127,7 @@ static enum xct_exit serve(const struct xct_options *options)
 
 	if (result != XCT_EXIT_OK)
 		return result;
-	result = xct_daemon_run(&daemon);
+	result = xct_run(&daemon);
 	if (!xct_daemon_stop(&daemon) && result == XCT_EXIT_OK)
 		result = XCT_EXIT_FAILED;
 	return result;

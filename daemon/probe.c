@@ -13,6 +13,12 @@
 #include "daemon/log.h"
 #include "daemon/nfq.h"
 
+enum xct_exit xct_probe_failed(const char *what, int error)
+{
+	xct_log(LOG_ERR, "cannot %s: %s", what, strerror(error));
+	return XCT_EXIT_FAILED;
+}
+
 enum xct_exit xct_probe_capabilities(void)
 {
 	struct __user_cap_header_struct hdr = {

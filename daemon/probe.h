@@ -21,6 +21,9 @@ enum xct_exit {
 
 /* Each of these logs its sentence if it does not return XCT_EXIT_OK. */
 
+/* "cannot @what: ", and @error (an errno). XCT_EXIT_FAILED. */
+enum xct_exit xct_probe_failed(const char *what, int error);
+
 /* May this process do what xctd does? */
 enum xct_exit xct_probe_capabilities(void);
 

@@ -22,6 +22,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/daemon.h"
+#include "daemon/host.h"
 #include "daemon/describe.h"
 #include "daemon/log.h"
 #include "daemon/sd.h"
@@ -192,7 +193,7 @@ static void swap(struct xct_daemon *d, struct xct_config *next,
 	struct xct_config *old = d->config;
 	struct xct_engine_config cfg;
 
-	xct_daemon_engine_config(d, next, &cfg);
+	xct_host_engine_config(d, next, &cfg);
 	xct_lock_take(&d->lock);
 	for (uint32_t i = 0; map && i < next->ruleset.n_hits; i++)
 		if (map[i] != UINT32_MAX)

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What clients of the control socket may ask of the daemon. */
+#include "daemon/serve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "daemon/clock.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+#include "daemon/reload.h"
+#include "daemon/report.h"
+
+bool xct_serve_walk(void *ctx, uint32_t *cursor,
+		    const struct xct_flow_filter *filter, uint32_t max,
+		    bool is_delete,
+		    bool (*fn)(void *arg, const struct xct_flow_info *info),
+		    void *arg)
+{
+	struct xct_daemon *d = ctx;
+	xct_msec now = xct_clock_now();
+	bool is_more;
+
+	xct_lock_take(&d->lock);
+	is_more = is_delete ? xct_engine_delete(d->engine, cursor, now, filter,
+						max, fn, arg)
+			    : xct_engine_walk(d->engine, cursor, now, filter,
+					      max, fn, arg);
+	xct_lock_give(&d->lock);
+	return is_more;
+}
+
+static bool update(void *ctx, uint32_t *cursor,
+		   const struct xct_flow_update *update, uint32_t max,
+		   bool (*fn)(void *arg, const struct xct_flow_info *info),
+		   void *arg)
+{
+	struct xct_daemon *d = ctx;
+	xct_msec now = xct_clock_now();
+	bool is_more;
+
+	xct_lock_take(&d->lock);
+	is_more =
+		xct_engine_update(d->engine, cursor, now, update, max, fn, arg);
+	xct_lock_give(&d->lock);
+	return is_more;
+}
+
+static int create(void *ctx, const struct xct_flow_create *req)
+{
+	struct xct_daemon *d = ctx;
+	int ret;
+
+	xct_lock_take(&d->lock);
+	ret = xct_engine_create(d->engine, req, xct_clock_now());
+	xct_lock_give(&d->lock);
+	return ret;
+}
+
+uint32_t xct_serve_count(void *ctx)
+{
+	struct xct_daemon *d = ctx;
+	struct xct_engine_stats stats;
+
+	xct_lock_take(&d->lock);
+	xct_engine_stats(d->engine, &stats);
+	xct_lock_give(&d->lock);
+	return stats.flows;
+}
+
+static char *stats(void *ctx)
+{
+	return xct_report_stats(ctx);
+}
+
+static char *rules(void *ctx)
+{
+	return xct_report_rules(ctx);
+}
+
+static char *status(void *ctx)
+{
+	return xct_report_status(ctx);
+}
+
+static char *hooks(void *ctx)
+{
+	return xct_report_hooks(ctx);
+}
+
+static bool reload(void *ctx, char **text)
+{
+	return xct_reload(ctx, text);
+}
+
+static void takeover(void *ctx, bool (*fn)(void *arg, const char *name, int fd),
+		     void *arg)
+{
+	struct xct_daemon *d = ctx;
+	char name[32];
+
+	if (!fn(arg, XCT_KEPT_MEMORY, d->memory.fd) ||
+	    !fn(arg, XCT_KEPT_SOCKET, d->listen_fd) ||
+	    !fn(arg, XCT_KEPT_RAW4, d->raw.fd4) ||
+	    (d->raw.fd6 >= 0 && !fn(arg, XCT_KEPT_RAW6, d->raw.fd6)))
+		return;
+	for (unsigned int i = 0; i < d->n_workers; i++) {
+		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
+
+		snprintf(name, sizeof(name), XCT_KEPT_QUEUE "%u",
+			 xct_nfq_number(nfq));
+		if (!fn(arg, name, xct_nfq_fd(nfq)))
+			return;
+	}
+}
+
+static void leave(void *ctx)
+{
+	struct xct_daemon *d = ctx;
+
+	xct_log(LOG_INFO, "leaving: another xctd takes over");
+	d->has_successor = true;
+	xct_daemon_stop_workers(d);
+	if (d->hooks_lock >= 0)
+		(void)close(d->hooks_lock); /* nothing is unwritten */
+	d->hooks_lock = -1;
+	d->is_over = true;
+}
+
+enum xct_exit xct_serve_start(struct xct_daemon *d)
+{
+	const struct xct_control_ops ops = {
+		.walk = xct_serve_walk,
+		.update = update,
+		.create = create,
+		.save = xct_restore_walk,
+		.restore = xct_restore_flows,
+		.written = xct_restore_written,
+		.count = xct_serve_count,
+		.stats = stats,
+		.rules = rules,
+		.status = status,
+		.hooks = hooks,
+		.reload = reload,
+		.takeover = takeover,
+		.leave = leave,
+		.feed = d->feed,
+		.ctx = d,
+	};
+
+	d->control = xct_control_new(d->epoll_fd, d->listen_fd, &ops);
+	if (!d->control)
+		return xct_probe_failed("serve the control socket", ENOMEM);
+	return XCT_EXIT_OK;
+}
