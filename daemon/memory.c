@@ -48,6 +48,8 @@ static int map(struct xct_memory *m, uint32_t max_flows)
 	}
 	/* Huge pages are a matter of speed only: they may be refused. */
 	(void)madvise(m->base, m->size, MADV_HUGEPAGE);
+	/* Nor does a crash have to wait until all flows are in a core file. */
+	(void)madvise(m->base, m->size, MADV_DONTDUMP);
 	header = m->base;
 	m->max_flows = max_flows;
 	m->clock = &header->clock;
