@@ -84,21 +84,29 @@ void xct_masq_purge(struct xct_daemon *d)
 
 /* ------------------------------------------------- addresses yet to come */
 
+void xct_masq_look(struct xct_daemon *d)
+{
+	for (unsigned int i = 0; i < d->masq.n_names; i++)
+		d->masq.names[i].ifindex =
+			if_nametoindex(d->masq.names[i].name);
+}
+
 uint32_t xct_masq_ifindex(void *ctx, const char name[static XCT_IFNAMSIZ])
 {
 	struct xct_daemon *d = ctx;
-	uint32_t ifindex = if_nametoindex(name);
 	unsigned int i = 0;
 
-	if (ifindex)
-		return ifindex;
-	while (i < d->masq.n_awaited && strcmp(d->masq.awaited[i], name) != 0)
+	while (i < d->masq.n_names && strcmp(d->masq.names[i].name, name) != 0)
 		i++;
-	if (i == XCT_AWAITED_MAX)
-		return 0;
-	if (i == d->masq.n_awaited)
-		strcpy(d->masq.awaited[d->masq.n_awaited++], name);
-	return XCT_IF_AWAITED | i;
+	if (i == XCT_MASQ_NAMES)
+		return if_nametoindex(name);
+	if (i == d->masq.n_names) {
+		strcpy(d->masq.names[i].name, name);
+		d->masq.names[i].ifindex = if_nametoindex(name);
+		d->masq.n_names++;
+	}
+	return d->masq.names[i].ifindex ? d->masq.names[i].ifindex
+					: XCT_IF_AWAITED | i;
 }
 
 bool xct_masq_awaited_name(const struct xct_daemon *d, uint32_t ifindex,
@@ -107,9 +115,9 @@ bool xct_masq_awaited_name(const struct xct_daemon *d, uint32_t ifindex,
 	uint32_t i = ifindex & ~XCT_IF_AWAITED;
 
 	/* An earlier xctd may have awaited it: nobody knows any more. */
-	if (!(ifindex & XCT_IF_AWAITED) || i >= d->masq.n_awaited)
+	if (!(ifindex & XCT_IF_AWAITED) || i >= d->masq.n_names)
 		return false;
-	memcpy(name, d->masq.awaited[i], XCT_IFNAMSIZ);
+	memcpy(name, d->masq.names[i].name, XCT_IFNAMSIZ);
 	return true;
 }
 
@@ -117,16 +125,14 @@ enum xct_masq xct_masq_judge(void *ctx, uint32_t *ifindex, uint8_t family,
 			     const struct xct_addr *addr)
 {
 	struct xct_daemon *d = ctx;
-	char name[XCT_IFNAMSIZ];
-	uint32_t found;
+	uint32_t i = *ifindex & ~XCT_IF_AWAITED;
 
 	if (*ifindex & XCT_IF_AWAITED) {
-		if (!xct_masq_awaited_name(d, *ifindex, name))
+		if (i >= d->masq.n_names)
 			return XCT_MASQ_GONE;
-		found = if_nametoindex(name);
-		if (!found)
+		if (!d->masq.names[i].ifindex)
 			return XCT_MASQ_AWAITED;
-		*ifindex = found;
+		*ifindex = d->masq.names[i].ifindex;
 	}
 	return xct_netdev_masq(d->netdev, *ifindex, family, addr);
 }
@@ -148,7 +154,10 @@ void xct_masq_settle(struct xct_daemon *d, xct_msec now)
 		return;
 	do {
 		xct_lock_take(&d->lock);
-		xct_netdev_catch(d->netdev);
+		if (cursor == 0) {
+			xct_netdev_catch(d->netdev);
+			xct_masq_look(d);
+		}
 		is_more = xct_engine_settle(d->engine, &cursor, now,
 					    WALK_BUDGET, &n_awaited);
 		xct_lock_give(&d->lock);

@@ -9,10 +9,10 @@
 
 #include "daemon/engine/engine.h"
 
-#define XCT_GONE_MAX	64
-#define XCT_AWAITED_MAX 64
+#define XCT_GONE_MAX   64
+#define XCT_MASQ_NAMES 64
 
-/* In place of an index: that of a name in .awaited[]. */
+/* In place of an index: that of a name in .names[]. */
 #define XCT_IF_AWAITED 0x80000000u
 
 struct xct_daemon;
@@ -27,8 +27,11 @@ struct xct_gone {
 struct xct_masquerade {
 	struct xct_gone gone[XCT_GONE_MAX]; /* to purge; under the lock */
 	unsigned int n_gone;
-	char awaited[XCT_AWAITED_MAX][XCT_IFNAMSIZ]; /* under the lock */
-	unsigned int n_awaited;
+	struct {
+		char name[XCT_IFNAMSIZ];
+		uint32_t ifindex; /* 0: it is awaited */
+	} names[XCT_MASQ_NAMES];  /* in snapshots; under the lock */
+	unsigned int n_names;
 	xct_msec
 		restored_ms; /* when flows were restored last; 0: all settled */
 	xct_msec settled_ms; /* when they were looked at last */
@@ -37,6 +40,10 @@ struct xct_masquerade {
 /* As struct xct_netdev_ops.addr_gone; @ctx is the struct xct_daemon. */
 void xct_masq_addr_gone(void *ctx, uint32_t ifindex, uint8_t family,
 			const struct xct_addr *addr);
+
+/* Find out which of the interfaces named by snapshots are there: the next two
+ * do not ask the kernel again. With the lock held. */
+void xct_masq_look(struct xct_daemon *d);
 
 /* As struct xct_host_ops.ifindex and .masq; @ctx is the same. */
 uint32_t xct_masq_ifindex(void *ctx, const char name[static XCT_IFNAMSIZ]);

@@ -47,6 +47,7 @@ void xct_restore_flows(void *ctx, const struct xct_saved_flow *flows, size_t n,
 
 	xct_lock_take(&d->lock);
 	xct_netdev_catch(d->netdev);
+	xct_masq_look(d);
 	for (size_t i = 0; i < n; i++) {
 		enum xct_restored result =
 			xct_engine_restore(d->engine, &flows[i], now);
