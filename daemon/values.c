@@ -4,10 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "daemon/engine/l4.h"
 #include "daemon/values.h"
 
-#define SECONDS_MAX (1000u * 24 * 60 * 60)
-#define WORD_MAX    64u
+#define WORD_MAX 64u
 
 const struct xct_node *xct_item_first(const struct xct_node *node)
 {
@@ -237,7 +237,7 @@ bool xct_value_seconds(struct xct_diag *diag, const struct xct_node *node,
 				      ends_with(text, "ms")
 					      ? ": timeouts are whole seconds"
 					      : "");
-	if (value < 1 || value > SECONDS_MAX)
+	if (value < 1 || value > XCT_L4_TIMEOUT_MAX)
 		return xct_diag_error(diag, node->at,
 				      "%s is \"%s\"; expected a duration from "
 				      "1s to 1000d",

@@ -18,6 +18,9 @@
 
 #include "daemon/engine/visit.h"
 
+/* What a kernel of 250 Hz cuts timeouts to: INT_MAX of its ticks. */
+#define TIMEOUT_MAX_MS (INT32_MAX * UINT64_C(4))
+
 #define STATUS_SETTABLE \
 	(XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | XCT_STATUS_FIXED_TIMEOUT)
 /* Whoever changes a flow is taken to have said all of it. */
@@ -63,8 +66,8 @@ static void change_flow(struct xct_flow *flow,
 	if (change->fields & XCT_CHANGE_MARK)
 		flow->mark = (flow->mark & ~change->mark_mask) ^ change->mark;
 	if (change->fields & XCT_CHANGE_TIMEOUT) {
-		if (timeout > XCT_TIMEOUT_MAX_MS)
-			timeout = XCT_TIMEOUT_MAX_MS;
+		if (timeout > TIMEOUT_MAX_MS)
+			timeout = TIMEOUT_MAX_MS;
 		flow->expires_at = now + timeout;
 	}
 	if (change->fields & XCT_CHANGE_STATE)

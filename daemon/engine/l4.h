@@ -17,6 +17,9 @@ enum {
 	XCT_TCP_TIMEOUTS
 };
 
+/* No timeout is longer, in seconds: 1000 days. */
+#define XCT_L4_TIMEOUT_MAX (1000u * 24 * 60 * 60)
+
 /* What trackers can be told; defaults are those of nf_conntrack's sysctls. */
 struct xct_l4_config {
 	uint32_t tcp[XCT_TCP_TIMEOUTS];

@@ -16,8 +16,9 @@
 
 #include "daemon/engine/visit.h"
 
-#define ID_MAX	   (UINT64_C(1) << 62) /* ids never wrap */
-#define AGE_MAX_MS (UINT64_C(1) << 62)
+#define ID_MAX	    (UINT64_C(1) << 62) /* ids never wrap */
+#define AGE_MAX_MS  (UINT64_C(1) << 62)
+#define LEFT_MAX_MS (XCT_L4_TIMEOUT_MAX * UINT64_C(1000))
 
 #define STATUS_SAVED \
 	(XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | XCT_STATUS_FIXED_TIMEOUT)
@@ -155,7 +156,7 @@ enum xct_restored xct_engine_restore(struct xct_engine *eng,
 
 	eng->now = now;
 	if (!saved->id || saved->id > ID_MAX || saved->age_ms > AGE_MAX_MS ||
-	    saved->left_ms > XCT_TIMEOUT_MAX_MS ||
+	    saved->left_ms > LEFT_MAX_MS ||
 	    saved->status & ~(uint32_t)(STATUS_SAVED | STATUS_IMPLIED))
 		return XCT_RESTORED_REFUSED;
 	if (!take_tuples(saved, &draft) || !take_track(saved, &draft, now))

@@ -192,9 +192,6 @@ bool xct_flow_is_addr(uint8_t family, const struct xct_addr *addr);
 bool xct_flow_is_taken(struct xct_engine *eng, const struct xct_tuple *t,
 		       xct_msec now);
 
-/* What a kernel of 250 Hz cuts timeouts to: INT_MAX of its ticks. */
-#define XCT_TIMEOUT_MAX_MS (INT32_MAX * UINT64_C(4))
-
 /* What nat.c needs to choose a translation for @flow. */
 void xct_flow_nat(struct xct_engine *eng, const struct xct_flow *flow,
 		  struct xct_nat *nat);

@@ -537,6 +537,31 @@ static void a_restored_connection_goes_on(void **state)
 	assert_int_equal(count(w), 5);
 }
 
+/* Longer than by hand, where the kernel's limit holds. */
+static void the_longest_timeout_comes_back(void **state)
+{
+	struct world *w = *state;
+	xct_msec longest = XCT_L4_TIMEOUT_MAX * UINT64_C(1000);
+	struct saved s;
+
+	make_flows(w);
+	s = save(w);
+	reboot(w);
+	s.flows[0].left_ms = longest + 1;
+	assert_int_equal(restore(w, &s.flows[0]), XCT_RESTORED_REFUSED);
+	s.flows[0].left_ms = longest;
+	assert_int_equal(restore(w, &s.flows[0]), XCT_RESTORED_LOADED);
+	/* The wheel counts as far. */
+	w->now += longest - 1;
+	while (xct_engine_tick(w->eng, w->now, 64))
+		;
+	assert_int_equal(count(w), 1);
+	w->now += 1000;
+	while (xct_engine_tick(w->eng, w->now, 64))
+		;
+	assert_int_equal(count(w), 0);
+}
+
 static void ids_are_kept_where_nobody_has_had_them(void **state)
 {
 	struct saved before, after;
@@ -757,6 +782,7 @@ int main(void)
 		cmocka_unit_test(time_goes_on_while_the_host_is_off),
 		TEST(flows_come_back_as_they_were),
 		TEST(a_restored_connection_goes_on),
+		TEST(the_longest_timeout_comes_back),
 		TEST(ids_are_kept_where_nobody_has_had_them),
 		TEST(a_live_flow_is_worth_more),
 		TEST(what_can_be_no_flow_is_refused),
