@@ -78,8 +78,7 @@ void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow)
 	flow->status &= ~(XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE);
 	flow->status &= ~(uint32_t)XCT_STATUS_DYING; /* routing let it live */
 	eng->n_unconfirmed--;
-	if (!(flow->status & XCT_STATUS_DYING))
-		xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PART_STATE);
+	xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PART_STATE);
 }
 
 static void nat_evict(void *ctx, struct xct_flow *old)
@@ -392,6 +391,11 @@ static bool adopt(void *ctx, struct xct_flow *flow)
 	if (flow->expires_at <= a->now) {
 		a->report->expired++;
 		return false;
+	}
+	/* Its source was being chosen: that is done again. */
+	if (!is_confirmed(flow)) {
+		flow->status &= ~(uint32_t)XCT_STATUS_SRC_NAT;
+		flow->masq_if = 0;
 	}
 	if (xct_flow_masq(a->eng, flow) != XCT_MASQ_THERE) {
 		a->report->gone++;

@@ -1620,6 +1620,34 @@ static void a_packet_that_the_process_died_with_counts_once(void **state)
 	assert_int_equal(3, only_flow(w).packets[XCT_DIR_ORIG]);
 }
 
+/* Twice in the chain of its source, it would follow itself, for ever. */
+static void a_source_whose_choice_was_interrupted_is_chosen_again(void **state)
+{
+	struct world *w = *state;
+	struct xct_flow *flow =
+		(void *)((struct xct_region_header *)w->region + 1);
+	struct packet early, p;
+
+	use_rules(w, "nat:\n"
+		     "- {in: lan0, dst: 203.0.113.6, dnat: 198.51.100.9}\n"
+		     "- {out: wan0, masquerade: yes}\n");
+	packet_udp(&early, "10.0.0.2", 1000, "203.0.113.6", 53, 1);
+	hook(w, &early, XCT_HOOK_PREROUTING, LAN, 0, XCT_STAGE_FRESH);
+	p = early;
+	hook(w, &p, XCT_HOOK_POSTROUTING, LAN, WAN, XCT_STAGE_ROUTED);
+	assert_addrs(&p, "203.0.113.1", 1000, "198.51.100.9", 53);
+	/* It died before it was through with that. */
+	flow->status &= ~(uint32_t)XCT_STATUS_CONFIRMED;
+	attach(w);
+	xct_engine_set_ruleset(w->eng, &w->config->ruleset);
+	assert_int_equal(0, flows(w));
+	p = early;
+	hook(w, &p, XCT_HOOK_POSTROUTING, LAN, WAN, XCT_STAGE_ROUTED);
+	assert_addrs(&p, "203.0.113.1", 1000, "198.51.100.9", 53);
+	assert_int_equal(1, flows(w));
+	assert_int_equal(XCT_FLOW_NONE, flow->chain_next[XCT_CHAINED_SOURCE]);
+}
+
 static void deleting_by_filter_deletes_just_those(void **state)
 {
 	struct world *w = *state;
@@ -1787,6 +1815,7 @@ int main(void)
 		TEST(a_region_is_adopted_by_the_next_engine),
 		TEST(a_repeated_packet_leaves_its_flow_as_it_is),
 		TEST(a_packet_that_the_process_died_with_counts_once),
+		TEST(a_source_whose_choice_was_interrupted_is_chosen_again),
 		TEST(deleting_by_filter_deletes_just_those),
 		TEST(a_closed_flow_still_translates_its_last_packet),
 		TEST(log_and_mark_rules_go_on_to_the_next),
