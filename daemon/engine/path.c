@@ -315,15 +315,29 @@ static bool translate(struct xct_visit *v, unsigned int halves)
 
 /* Routing refuses what has no hop left, unless it goes to this host itself, or
  * to many. */
+static bool has_hop_left(const struct xct_visit *v)
+{
+	return v->pkt.c.data[v->pkt.family == AF_INET ? 8 : 7] > 1;
+}
+
 static bool dies_on_the_way_to(const struct xct_visit *v,
 			       const struct xct_addr *dst)
 {
-	bool is_v4 = v->pkt.family == AF_INET;
-
-	return v->meta->hook == XCT_HOOK_PREROUTING &&
-	       v->pkt.c.data[is_v4 ? 8 : 7] <= 1 &&
-	       (is_v4 ? dst->b[0] < 224 : dst->b[0] != 0xff) &&
+	return v->meta->hook == XCT_HOOK_PREROUTING && !has_hop_left(v) &&
+	       (v->pkt.family == AF_INET ? dst->b[0] < 224
+					 : dst->b[0] != 0xff) &&
 	       !xct_visit_is_local(v, v->pkt.family, dst);
+}
+
+/* The same of where it goes as it is now. */
+static bool dies_here(const struct xct_visit *v)
+{
+	struct xct_addr src, dst;
+
+	if (has_hop_left(v))
+		return false;
+	xct_pkt_addrs(&v->pkt, &src, &dst);
+	return dies_on_the_way_to(v, &dst);
 }
 
 /*
@@ -414,15 +428,12 @@ static void end_flow(struct xct_visit *v, enum xct_stage stage)
 static void finish(struct xct_visit *v, enum xct_stage stage,
 		   enum tracked tracked)
 {
-	struct xct_addr src, dst;
-
 	xct_visit_accept(v, stage);
 	if (tracked != TRACKED_LAST) {
 		xct_flow_tell_news(v->eng, v->flow);
 		return;
 	}
-	xct_pkt_addrs(&v->pkt, &src, &dst);
-	if (v->is_dying || dies_on_the_way_to(v, &dst))
+	if (v->is_dying || dies_here(v))
 		stage = XCT_STAGE_ROUTED; /* as far as the flow goes */
 	end_flow(v, stage);
 }
@@ -703,7 +714,7 @@ static void visit(struct xct_visit *v)
 		xct_visit_drop(v, XCT_REASON_HOOK);
 		return;
 	}
-	v->is_dying = v->tuple.family && dies_on_the_way_to(v, &v->tuple.dst);
+	v->is_dying = v->pkt.family && dies_here(v);
 	if (meta->stage == XCT_STAGE_INVALID) {
 		xct_policy_judge_invalid(v); /* why is counted already */
 		return;
