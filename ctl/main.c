@@ -133,7 +133,8 @@ static void print_usage(FILE *stream)
 	size_t i;
 
 	fputs("Usage: xctctl [-s SOCKET] COMMAND [OPTIONS]\n"
-	      "       xctctl -L|-G|-I|-A|-U|-D|-F|-C|-R|-S [conntrack's options]\n\n"
+	      "       xctctl -L|-G|-I|-A|-U|-D|-E|-F|-C|-R|-S [conntrack's "
+	      "options]\n\n"
 	      "Commands:\n",
 	      stream);
 	for (i = 0; i < XCT_ARRAY_SIZE(commands); i++) {

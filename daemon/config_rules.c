@@ -133,7 +133,8 @@ static bool needs_ports(struct draft *d, const struct xct_node *value,
 		return true;
 	return xct_diag_error(d->r->diag, value->at,
 			      "%s needs a protocol with ports; expected proto: "
-			      "tcp, udp or [tcp, udp] in this rule",
+			      "tcp, udp, udplite, sctp or a list of these in "
+			      "this rule",
 			      what);
 }
 
