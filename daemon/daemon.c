@@ -19,7 +19,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -89,6 +88,15 @@ static enum xct_exit start_config(struct xct_daemon *d)
 		load_kept(d);
 	if (!d->config)
 		return XCT_EXIT_CONFIG;
+	if (d->config->settings.queue_first + d->config->settings.workers >
+	    UINT16_MAX + 1) {
+		xct_log(LOG_ERR,
+			"%u queues from number %u on; expected the last to be "
+			"at most %u: see --queue and --workers",
+			d->config->settings.workers,
+			d->config->settings.queue_first, UINT16_MAX);
+		return XCT_EXIT_USAGE;
+	}
 	d->generation = 1;
 	d->loaded_at = time(NULL);
 	d->started_ms = d->loaded_ms = xct_clock_now();
@@ -389,28 +397,15 @@ static enum xct_exit start_feed(struct xct_daemon *d)
 		       : xct_probe_failed("follow the flows", errno);
 }
 
-/*
- * Two daemons would change, and at last remove, each other's hooks. An abstract
- * socket's name is unique in a network namespace, as hooks are, and goes with
- * the process.
- */
 static enum xct_exit lock_hooks(struct xct_daemon *d)
 {
-	static const char name[] = "\0xctd-hooks";
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	socklen_t len =
-		offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1;
-
 	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
 		return XCT_EXIT_OK;
-	memcpy(addr.sun_path, name, sizeof(name) - 1);
-	d->hooks_lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (d->hooks_lock < 0)
-		return xct_probe_failed("make a socket", errno);
-	if (bind(d->hooks_lock, (const struct sockaddr *)&addr, len) == 0)
+	d->hooks_lock = xct_hooks_lock();
+	if (d->hooks_lock >= 0)
 		return XCT_EXIT_OK;
-	if (errno != EADDRINUSE)
-		return xct_probe_failed("lock the hooks", errno);
+	if (d->hooks_lock != -EADDRINUSE)
+		return xct_probe_failed("lock the hooks", -d->hooks_lock);
 	xct_log(LOG_ERR, "another xctd manages the hooks of this network "
 			 "namespace: stop it, or set \"hooks: manual\" in one "
 			 "of the two configurations");

@@ -35,11 +35,13 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -894,6 +896,25 @@ static int remove_family(enum family f, char **error)
 	rc = fclose(out) == 0 ? restore(f, text, error) : -ENOMEM;
 	free(text);
 	return rc ? rc : remove_chains(f, &survey, error);
+}
+
+/* An abstract socket's name is unique in a network namespace, as hooks are. */
+int xct_hooks_lock(void)
+{
+	static const char name[] = "\0xctd-hooks";
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	socklen_t len =
+		offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(addr.sun_path, name, sizeof(name) - 1);
+	if (bind(fd, (const struct sockaddr *)&addr, len) == 0)
+		return fd;
+	err = -errno;
+	(void)close(fd);
+	return err;
 }
 
 int xct_hooks_remove(struct xct_hooks *hooks, char **error)

@@ -50,6 +50,13 @@ bool xct_hooks_has_retained(const struct xct_hooks *hooks);
 /* Forget earlier plans: no live flow needs them. Call install() next. */
 void xct_hooks_forget(struct xct_hooks *hooks);
 
+/*
+ * Two daemons would change, and at last remove, each other's hooks: who manages
+ * those of this network namespace holds a lock, which goes with the process. Its
+ * descriptor, -EADDRINUSE where another xctd has it, or another -errno.
+ */
+int xct_hooks_lock(void);
+
 /* Take everything away: jumps, chains. Base chains stay. 0 or -errno. */
 int xct_hooks_remove(struct xct_hooks *hooks, char **error);
 

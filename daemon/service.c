@@ -138,20 +138,30 @@ enum xct_exit xct_service_unhook(const struct xct_options *options)
 	struct xct_messages messages = { 0 };
 	struct xct_config *config = xct_daemon_load(options, &messages);
 	bool is_manual = config && config->settings.hooks == XCT_HOOKS_MANUAL;
-	struct xct_hooks *hooks = xct_hooks_new();
+	struct xct_hooks *hooks;
 	char *error = NULL;
-	int err = 0;
+	int lock, err;
 
 	xct_messages_fini(&messages);
 	xct_config_free(config);
-	if (hooks && !is_manual)
-		err = xct_hooks_remove(hooks, &error);
-	if (!hooks || err)
+	if (is_manual)
+		return XCT_EXIT_OK;
+	lock = xct_hooks_lock();
+	if (lock == -EADDRINUSE) {
+		xct_log(LOG_ERR, "the hooks are those of an xctd that runs: "
+				 "stop it, which takes them away");
+		return XCT_EXIT_RUNNING;
+	}
+	hooks = xct_hooks_new();
+	err = hooks ? xct_hooks_remove(hooks, &error) : -ENOMEM;
+	if (err)
 		xct_log(LOG_ERR, "cannot remove the hooks: %s",
 			error ? error : "no memory");
 	free(error);
 	xct_hooks_free(hooks);
-	return hooks && !err ? XCT_EXIT_OK : XCT_EXIT_FAILED;
+	if (lock >= 0)
+		(void)close(lock); /* nothing is unwritten */
+	return err ? XCT_EXIT_FAILED : XCT_EXIT_OK;
 }
 
 static const char *from_systemd(const char *name)

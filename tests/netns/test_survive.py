@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lab import SERVER6, XCTD, can_connect, wait_for
+from lab import SERVER6, XCTD, can_connect, hooks_left, wait_for
 from test_systemd import machine
 
 SERVER = "192.0.2.2"
@@ -102,6 +102,35 @@ def test_left_over_hooks_of_a_killed_xctd_are_taken_over(routed):
     ping = pings(routed.client, 3, 0.05)
     assert lost(ping.communicate(timeout=20)[0]) == 0
     again.stop()
+
+
+def test_unhook_takes_away_what_a_dead_xctd_left_and_nothing_else(routed):
+    xctd = routed.start_xctd(POLICY)
+
+    def unhook():
+        return routed.router.run(XCTD, "--unhook", "-c", str(xctd.config),
+                                 check=False)
+    hooks = hooks_left(routed.router)
+    refused = unhook()
+    assert refused.returncode == 3 and "stop it" in refused.stderr
+    assert hooks_left(routed.router) == hooks
+    xctd.process.send_signal(signal.SIGKILL)
+    xctd.process.wait(5)
+    assert hooks_left(routed.router) == hooks
+    done = unhook()
+    assert done.returncode == 0, done.stderr
+    assert hooks_left(routed.router) == ""
+    routed.xctd = None  # nothing is left to stop
+
+
+def test_queues_beyond_the_last_number_are_refused(routed):
+    config = routed.dir / "rules.yaml"
+    config.write_text(POLICY)
+    done = routed.router.run(XCTD, "-c", str(config), "-s",
+                             str(routed.dir / "sock"), "--queue", "65535",
+                             "--workers", "2", check=False, timeout=20)
+    assert done.returncode == 2
+    assert "2 queues from number 65535" in done.stderr
 
 
 def test_kill_and_restart_under_systemd_lose_nothing():
