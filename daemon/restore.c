@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +77,15 @@ void xct_restore_written(void *ctx, const struct xct_frame_written *written)
 
 /* --------------------------------------------------- at a start and a stop */
 
+/* Is there something at @path that no snapshot has been, such as a device? It
+ * is not to be read, for that may not end, nor moved or removed. */
+static bool is_other_file(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 /* Out of the way of the next stop, but there to be looked into. */
 static void set_aside(const char *path, const char *why)
 {
@@ -111,6 +121,12 @@ void xct_restore_begin(struct xct_daemon *d, bool is_new)
 	d->restore.is_past = !is_new;
 	if (!path[0] || !is_new)
 		return;
+	if (is_other_file(path)) {
+		xct_log(LOG_WARNING,
+			"%s: it is no regular file: starting without its flows",
+			path);
+		return;
+	}
 	if (!xct_snapshot_read(&snapshot, path, &why, &error)) {
 		if (!error)
 			set_aside(path, why);
@@ -133,8 +149,8 @@ void xct_restore_done(struct xct_daemon *d)
 {
 	const char *path = d->config->settings.snapshot;
 
-	if (path[0] && d->restore.is_past && unlink(path) < 0 &&
-	    errno != ENOENT)
+	if (path[0] && d->restore.is_past && !is_other_file(path) &&
+	    unlink(path) < 0 && errno != ENOENT)
 		xct_log(LOG_WARNING,
 			"cannot remove %s, which is of the past: %s", path,
 			strerror(errno));

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import struct
 import subprocess
 
@@ -174,6 +175,19 @@ def test_a_damaged_file_is_refused_whole(saved, change, why):
     aside = lab.dir / "flows.damaged"
     assert aside.read_bytes() == content
     aside.unlink()
+
+
+def test_what_is_no_file_is_left_alone(lab):
+    pipe, null = lab.dir / "pipe", lab.dir / "null"
+    os.mkfifo(pipe)
+    os.mknod(null, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    for path in pipe, null:
+        xctd = lab.start_xctd(policy(path))
+        assert f"{path}: it is no regular file" in xctd.messages()
+        xctd.stop()
+        assert f"{path}: cannot save the flows" in xctd.messages()
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert stat.S_ISCHR(null.stat().st_mode)
 
 
 @pytest.fixture(name="disk")
