@@ -27,6 +27,7 @@
 #include "daemon/restore.h"
 #include "daemon/run.h"
 #include "daemon/sd.h"
+#include "daemon/service.h"
 #include "daemon/serve.h"
 #include "daemon/takeover.h"
 
@@ -512,9 +513,8 @@ void xct_daemon_stop_workers(struct xct_daemon *d)
 bool xct_daemon_stop(struct xct_daemon *d)
 {
 	/* Is nobody to take the flows over? */
-	bool is_over =
-		d->has_started && !d->has_successor &&
-		(!d->options.is_kept || xct_sd_how_ended() == XCT_SD_STOPPED);
+	bool is_over = d->has_started && !d->has_successor &&
+		       (!d->options.is_kept || xct_service_is_stopped());
 	bool is_clean = true;
 	char *error = NULL;
 

@@ -23,6 +23,7 @@ enum {
 	OPT_TAKEOVER,
 	OPT_UNHOOK,
 	OPT_PRE_START,
+	OPT_PRE_STOP,
 	OPT_POST_STOP
 };
 
@@ -36,6 +37,7 @@ static const struct option long_options[] = {
 	{ "takeover", no_argument, NULL, OPT_TAKEOVER },
 	{ "unhook", no_argument, NULL, OPT_UNHOOK },
 	{ "pre-start", no_argument, NULL, OPT_PRE_START },
+	{ "pre-stop", no_argument, NULL, OPT_PRE_STOP },
 	{ "post-stop", no_argument, NULL, OPT_POST_STOP },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
@@ -69,6 +71,7 @@ static void print_usage(FILE *out)
 		"has left\n"
 		"      --pre-start      what systemd runs before xctd, with all "
 		"rights\n"
+		"      --pre-stop       what systemd runs before it stops it\n"
 		"      --post-stop      what systemd runs after it has ended\n"
 		"  -v, --verbose        log more\n"
 		"  -V, --version        print the version\n"
@@ -141,7 +144,7 @@ int main(int argc, char **argv)
 				       .workers = -1 };
 	int opt, priority = LOG_INFO;
 	bool is_check = false, is_unhook = false, is_before = false,
-	     is_after = false;
+	     is_stop = false, is_after = false;
 
 	while ((opt = getopt_long(argc, argv, "c:s:vVh", long_options, NULL)) !=
 	       -1) {
@@ -179,6 +182,9 @@ int main(int argc, char **argv)
 		case OPT_PRE_START:
 			is_before = true;
 			break;
+		case OPT_PRE_STOP:
+			is_stop = true;
+			break;
 		case OPT_POST_STOP:
 			is_after = true;
 			break;
@@ -207,6 +213,8 @@ int main(int argc, char **argv)
 		return xct_service_unhook(&options);
 	if (is_before)
 		return xct_service_pre_start();
+	if (is_stop)
+		return xct_service_pre_stop();
 	if (is_after)
 		return xct_service_post_stop(&options);
 	return is_check ? check(&options) : serve(&options);

@@ -15,10 +15,14 @@
  *
  * The count is a small file that only these steps write. It is gone after a
  * stop. A stop or restart that was asked for is no failure.
+ *
+ * xctd, which may not ask systemd, is told in the same way: of a restart, after
+ * which another one adopts its flows, the step before the stop leaves a file.
  */
 #include "daemon/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +33,11 @@
 #include "daemon/log.h"
 #include "daemon/sd.h"
 
-#define LIVES_PATH "/run/xct/lives"
-#define LOOP	   8   /* failed starts in a row */
-#define PAUSE_MS   100 /* after the second one; doubled for each in a loop */
-#define PAUSE_MAX  5000
+#define LIVES_PATH   "/run/xct/lives"
+#define RESTART_PATH "/run/xct/restart"
+#define LOOP	     8	 /* failed starts in a row */
+#define PAUSE_MS     100 /* after the second one; doubled for each in a loop */
+#define PAUSE_MAX    5000
 
 /* ------------------------------------------------------------- the record */
 
@@ -69,6 +74,13 @@ static enum xct_exit lives_write(const struct xct_lives *lives)
 }
 
 /* ---------------------------------------------------------- before the start */
+
+static void remove_file(const char *path)
+{
+	if (unlink(path) < 0 && errno != ENOENT)
+		xct_log(LOG_WARNING, "cannot remove %s: %s", path,
+			strerror(errno));
+}
 
 /* Have systemd hand @fd over to xctd, in place of that of an earlier start. */
 static void hand_over(const char *name, int fd)
@@ -125,10 +137,35 @@ enum xct_exit xct_service_pre_start(void)
 		xct_sd_status("crash loop: %u failed starts in a row, the last "
 			      "%s; queues given up",
 			      lives.failed, lives.end);
+	remove_file(RESTART_PATH);
 	pause_after(lives.failed);
 	lives.starts++;
 	(void)lives_write(&lives); /* at worst, deaths are not counted */
 	return hand_over_all();
+}
+
+/* ------------------------------------------------------------- before a stop */
+
+enum xct_exit xct_service_pre_stop(void)
+{
+	int fd;
+
+	if (xct_sd_how_ended() != XCT_SD_RESTARTED)
+		return XCT_EXIT_OK;
+	fd = open(RESTART_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0) {
+		xct_log(LOG_WARNING, "cannot write %s: %s", RESTART_PATH,
+			strerror(errno));
+		return XCT_EXIT_FAILED;
+	}
+	(void)close(fd); /* nothing is in it */
+	return XCT_EXIT_OK;
+}
+
+bool xct_service_is_stopped(void)
+{
+	return access(RESTART_PATH, F_OK) < 0 &&
+	       xct_sd_how_ended() == XCT_SD_STOPPED;
 }
 
 /* --------------------------------------------------------------- after the end */
@@ -210,8 +247,7 @@ enum xct_exit xct_service_post_stop(const struct xct_options *options)
 		}
 		return lives_write(&lives);
 	}
-	if (unlink(LIVES_PATH) < 0 && errno != ENOENT)
-		xct_log(LOG_WARNING, "cannot remove %s: %s", LIVES_PATH,
-			strerror(errno));
+	remove_file(LIVES_PATH);
+	remove_file(RESTART_PATH);
 	return xct_service_unhook(options);
 }

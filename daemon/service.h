@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What systemd runs with all rights before and after xctd, which has few: it
- * opens what xctd may use but not open, and sees to it that an xctd that dies
- * again and again does not hold up packets.
+ * opens what xctd may use but not open, tells it what it may not ask, and sees
+ * to it that an xctd that dies again and again does not hold up packets.
  */
 #ifndef XCT_DAEMON_SERVICE_H
 #define XCT_DAEMON_SERVICE_H
@@ -19,10 +19,15 @@ struct xct_lives {
 /* Fails only in that all is 0: nothing is known. */
 void xct_lives_read(struct xct_lives *lives);
 
-/* Before xctd (--pre-start), and after it has ended in any way (--post-stop).
- * An exit code; what went wrong has been logged. */
+/* Before xctd (--pre-start), before it is told to stop (--pre-stop), and after
+ * it has ended in any way (--post-stop). An exit code; what went wrong has been
+ * logged. */
 enum xct_exit xct_service_pre_start(void);
+enum xct_exit xct_service_pre_stop(void);
 enum xct_exit xct_service_post_stop(const struct xct_options *options);
+
+/* In xctd, on its way out: is no other to adopt its flows? */
+bool xct_service_is_stopped(void);
 
 /* Take away the hooks that an xctd has left (--unhook): the host shall be as if
  * it had never run. */

@@ -404,6 +404,9 @@ END
     systemctl restart xctd
     test ! -e /var/lib/xct/flows
     xctctl list | grep -q packets=3
+    journalctl -u xctd -o cat --no-pager > /tmp/log
+    test "$(grep -c 'flows saved' /tmp/log)" = 1 # at the stop
+    test ! -e /run/xct/restart
 
     say an address that goes while nobody looks
     mkdir -p /etc/systemd/system/xctd.service.d
@@ -421,4 +424,6 @@ END
     test "$(xctctl list -s 192.0.2.1 | wc -l)" = 0
     journalctl -u xctd -o cat --no-pager | grep '1 of addresses that are gone'
     systemctl stop xctd
+    journalctl -u xctd -o cat --no-pager > /tmp/log
+    test "$(grep -c 'flows saved' /tmp/log)" = 2
     """)
