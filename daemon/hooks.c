@@ -64,8 +64,10 @@ static const struct {
 	enum table table;
 	const char *name;
 } chains[] = {
-	{ RAW, "XCT-RAW" },    { MANGLE, "XCT-PRE" },  { MANGLE, "XCT-IN" },
-	{ MANGLE, "XCT-OUT" }, { MANGLE, "XCT-POST" }, { MANGLE, "XCT-DONE" },
+	{ RAW, "XCT-RAW" },	 { MANGLE, "XCT-PRE" },
+	{ MANGLE, "XCT-EARLY" }, { MANGLE, "XCT-IN" },
+	{ MANGLE, "XCT-OUT" },	 { MANGLE, "XCT-POST" },
+	{ MANGLE, "XCT-DONE" },	 { MANGLE, "XCT-DEFRAG" },
 };
 
 #define N_CHAINS XCT_ARRAY_SIZE(chains)
@@ -104,9 +106,10 @@ struct abilities {
 };
 
 /*
- * Where a rule with one of these is, the kernel puts fragments together before
- * all hooks. The first that works is used: the last one also makes the kernel
- * look at each packet for a connection, though it is told to track none.
+ * Where a rule with one of these is, though nothing leads there, the kernel puts
+ * fragments together before all hooks. The first that works is used: the last
+ * one also makes the kernel look at each packet for a connection, though it is
+ * told to track none.
  */
 static const char *const defrags[] = {
 	"-m socket -j RETURN",
@@ -453,17 +456,14 @@ static void write_mangle(FILE *f, const struct plan *plan,
 
 	format_queue(queue, sizeof(queue), settings, workers);
 
-	fprintf(f, "-A XCT-PRE -i lo -j RETURN\n");
-	fprintf(f, "-A XCT-PRE -m addrtype --dst-type LOCAL %s\n", queue);
+	fprintf(f, "-A XCT-PRE -m addrtype --dst-type LOCAL -g XCT-EARLY\n");
 	if (able->dying)
-		fprintf(f, "-A XCT-PRE %s%s\n", able->dying, queue);
+		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", able->dying);
 	for (size_t i = 0; i < plan->pre.n; i++)
-		fprintf(f, "-A XCT-PRE %s%s\n", plan->pre.v[i], queue);
-	/* Nothing gets here with this mark: it is enough that there is the
-	 * rule. */
-	if (able->defrag)
-		fprintf(f, "-A XCT-PRE -m mark --mark 0x%x/0x%x %s\n", done,
-			mask, able->defrag);
+		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", plan->pre.v[i]);
+	/* Names are dear to compare in nf_tables: of the packets that only pass
+	 * through, none is asked whether it came in by "lo". */
+	fprintf(f, "-A XCT-EARLY ! -i lo %s\n", queue);
 
 	fprintf(f, "-A XCT-IN -i lo -j RETURN\n");
 	fprintf(f, "-A XCT-IN -m mark --mark 0x%x/0x%x -g XCT-DONE\n", done,
@@ -481,6 +481,10 @@ static void write_mangle(FILE *f, const struct plan *plan,
 	fprintf(f, "-A XCT-POST %s\n", queue);
 
 	fprintf(f, "-A XCT-DONE -j MARK --set-xmark 0x0/0x%x\n", mask);
+
+	/* Nothing jumps there: it is enough that there is the rule. */
+	if (able->defrag)
+		fprintf(f, "-A XCT-DEFRAG %s\n", able->defrag);
 }
 
 /* Input for iptables-restore; caller frees; NULL: no memory. */

@@ -99,9 +99,8 @@ static unsigned int rules_in(const char *text, const char *chain)
 	return n;
 }
 
-/* Rules of XCT-PRE that every plan has: loopback, local, hops that are over,
- * defragmentation. */
-#define FIXED	    4
+/* Rules of XCT-PRE that every plan has: local, hops that are over. */
+#define FIXED	    2
 #define ICMP_ERRORS 5 /* IPv4 types */
 
 static void assert_has(const char *text, const char *line)
@@ -124,17 +123,16 @@ static void plain_policy_queues_only_local_destinations_early(void **state)
 		"COMMIT\n"
 		"*mangle\n"
 		":XCT-PRE - [0:0]\n"
+		":XCT-EARLY - [0:0]\n"
 		":XCT-IN - [0:0]\n"
 		":XCT-OUT - [0:0]\n"
 		":XCT-POST - [0:0]\n"
 		":XCT-DONE - [0:0]\n"
-		"-A XCT-PRE -i lo -j RETURN\n"
-		"-A XCT-PRE -m addrtype --dst-type LOCAL "
-		"-j NFQUEUE --queue-num 7\n"
+		":XCT-DEFRAG - [0:0]\n"
+		"-A XCT-PRE -m addrtype --dst-type LOCAL -g XCT-EARLY\n"
 		"-A XCT-PRE -m %s-lt 2 -m addrtype --dst-type UNICAST "
-		"-j NFQUEUE --queue-num 7\n"
-		"-A XCT-PRE -m mark --mark 0x20000000/0x30000000 -m socket "
-		"-j RETURN\n"
+		"-g XCT-EARLY\n"
+		"-A XCT-EARLY ! -i lo -j NFQUEUE --queue-num 7\n"
 		"-A XCT-IN -i lo -j RETURN\n"
 		"-A XCT-IN -m mark --mark 0x20000000/0x30000000 -g XCT-DONE\n"
 		"-A XCT-IN -j NFQUEUE --queue-num 7\n"
@@ -142,6 +140,7 @@ static void plain_policy_queues_only_local_destinations_early(void **state)
 		"-g XCT-DONE\n"
 		"-A XCT-POST -j NFQUEUE --queue-num 7\n"
 		"-A XCT-DONE -j MARK --set-xmark 0x0/0x30000000\n"
+		"-A XCT-DEFRAG -m socket -j RETURN\n"
 		"-A PREROUTING -j XCT-PRE\n"
 		"-A INPUT -j XCT-IN\n"
 		"-A OUTPUT -j XCT-OUT\n"
@@ -188,13 +187,13 @@ static void snat_addresses_are_queued_early_in_their_family(void **state)
 
 	text = render(w, AF_INET);
 	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2);
-	assert_has(text, "-A XCT-PRE -d 203.0.113.7 -j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -d 203.0.113.7 -g XCT-EARLY");
 	assert_has(text, "-A XCT-PRE -m iprange --dst-range "
-			 "203.0.113.8-203.0.113.20 -j NFQUEUE --queue-num 7");
+			 "203.0.113.8-203.0.113.20 -g XCT-EARLY");
 	free(text);
 	text = render(w, AF_INET6);
 	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 1);
-	assert_has(text, "-A XCT-PRE -d 2001:db8::5 -j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -d 2001:db8::5 -g XCT-EARLY");
 	free(text);
 }
 
@@ -220,21 +219,19 @@ static void dnat_conditions_are_combined(void **state)
 	text = render(w, AF_INET);
 	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2 + ICMP_ERRORS);
 	assert_has(text, "-A XCT-PRE -i eth0 -d 192.0.2.1 -p 6 -m multiport "
-			 "--dports 80,8000:8080 -j NFQUEUE --queue-num 7");
+			 "--dports 80,8000:8080 -g XCT-EARLY");
 	assert_has(text, "-A XCT-PRE -i vlan+ -d 192.0.2.1 -p 6 -m multiport "
-			 "--dports 80,8000:8080 -j NFQUEUE --queue-num 7");
-	assert_has(text,
-		   "-A XCT-PRE -p icmp --icmp-type 3 -j NFQUEUE --queue-num 7");
+			 "--dports 80,8000:8080 -g XCT-EARLY");
+	assert_has(text, "-A XCT-PRE -p icmp --icmp-type 3 -g XCT-EARLY");
 	free(text);
 
 	text = render(w, AF_INET6);
 	assert_has(text, "-A XCT-PRE -i eth0 -m iprange --dst-range "
 			 "2001:db8::-2001:db8::ffff:ffff:ffff:ffff -p 6 "
 			 "-m multiport --dports 80,8000:8080 "
-			 "-j NFQUEUE --queue-num 7");
-	assert_has(
-		text,
-		"-A XCT-PRE -p ipv6-icmp --icmpv6-type 2 -j NFQUEUE --queue-num 7");
+			 "-g XCT-EARLY");
+	assert_has(text,
+		   "-A XCT-PRE -p ipv6-icmp --icmpv6-type 2 -g XCT-EARLY");
 	free(text);
 
 	/* The new destination says the family too. */
@@ -259,11 +256,11 @@ static void conditions_that_cannot_be_told_are_left_out(void **state)
 	xct_byteset_add(&w->protos, 47);
 	rule->match.in = rule->match.dport = rule->match.proto = 0;
 	text = render(w, AF_INET);
-	assert_has(text, "-A XCT-PRE -p 47 -j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -p 47 -g XCT-EARLY");
 	free(text);
 	rule->match.proto = XCT_ANY;
 	text = render(w, AF_INET);
-	assert_has(text, "-A XCT-PRE -j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -g XCT-EARLY");
 	free(text);
 }
 
@@ -284,9 +281,9 @@ static void many_ports_are_split_as_multiport_demands(void **state)
 	text = render(w, AF_INET);
 	assert_has(text, "-A XCT-PRE -p 17 -m multiport --dports 100,100,100,"
 			 "100,100,100,100,100,100,100,100,100,100,100 "
-			 "-j NFQUEUE --queue-num 7");
+			 "-g XCT-EARLY");
 	assert_has(text, "-A XCT-PRE -p 17 -m multiport --dports "
-			 "200:201,65534:65535 -j NFQUEUE --queue-num 7");
+			 "200:201,65534:65535 -g XCT-EARLY");
 	free(text);
 }
 
@@ -314,8 +311,8 @@ static void too_many_combinations_become_wider(void **state)
 	w->addrset.n = 33;
 	text = render(w, AF_INET);
 	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2 + ICMP_ERRORS);
-	assert_has(text, "-A XCT-PRE -i if0 -j NFQUEUE --queue-num 7");
-	assert_has(text, "-A XCT-PRE -i if1 -j NFQUEUE --queue-num 7");
+	assert_has(text, "-A XCT-PRE -i if0 -g XCT-EARLY");
+	assert_has(text, "-A XCT-PRE -i if1 -g XCT-EARLY");
 	free(text);
 }
 
