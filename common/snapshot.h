@@ -17,8 +17,8 @@
 #include "common/tuple.h"
 
 #define XCT_SNAPSHOT_MAGIC   UINT64_C(0x0a70616e73746378) /* "xctsnap\n" */
-#define XCT_SNAPSHOT_VERSION 1
-#define XCT_SAVED_TRACK	     64
+#define XCT_SNAPSHOT_VERSION 2
+#define XCT_SAVED_TRACK	     56
 
 /* All that makes a flow; whoever reads one trusts none of it. A change of this
  * layout, or of what trackers keep, changes XCT_SNAPSHOT_VERSION. */
@@ -35,7 +35,7 @@ struct xct_saved_flow {
 	char masq_if[XCT_IFNAMSIZ]; /* that masquerades it; "": none */
 };
 
-_Static_assert(sizeof(struct xct_saved_flow) == 224, "no padding in files");
+_Static_assert(sizeof(struct xct_saved_flow) == 216, "no padding in files");
 
 /* What became of a flow that was to be restored. X(enumerator, name, text) */
 #define XCT_RESTORED_RESULTS(X)                                   \

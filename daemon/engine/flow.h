@@ -25,8 +25,9 @@ enum xct_chained {
 };
 
 /* One end of a TCP connection: the limits of valid sequence numbers. See the
- * theory of operation in l4/tcp.c. */
-struct xct_tcp_end {
+ * theory of operation in l4/tcp.c. Packed: with the padding of two of them a
+ * record would be 8 bytes longer. */
+struct __attribute__((packed, aligned(2))) xct_tcp_end {
 	uint32_t end;	 /* highest seq + len sent */
 	uint32_t maxend; /* highest seq + len the peer's window allows */
 	uint32_t maxwin; /* largest window seen, scaled */
@@ -96,6 +97,7 @@ struct xct_flow {
 	uint32_t masq_if; /* index of the masquerading interface, or 0 */
 	/* Links: rebuilt on attach, never trusted before. */
 	uint32_t chain_next[XCT_CHAINED];
+	uint32_t chain_prev[XCT_CHAINED]; /* XCT_FLOW_NONE: the first */
 	uint32_t timer_next; /* of a free record: the next free one */
 	uint32_t timer_prev;
 };

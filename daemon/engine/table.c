@@ -4,7 +4,7 @@
  *
  * Theory of operation: a reference in the main index is (index << 1 | dir), so
  * that either tuple of a flow leads to it. The other two hashes are heads of
- * chains, singly linked through chain_next[].
+ * chains, linked both ways: one socket may have very many flows.
  *
  * A record is live exactly while its id is not 0. It is filled before the id
  * is written and the id is cleared before anything else: a process that dies
@@ -122,18 +122,32 @@ static void unlink_main(struct xct_table *tbl, const struct xct_flow *flow,
 }
 
 /* Returns whether the flow was in the chain. */
-static bool unlink_list(struct xct_table *tbl, uint32_t *link,
-			struct xct_flow *flow, enum xct_chained chain)
+static void chain(struct xct_table *tbl, uint32_t *head, struct xct_flow *flow,
+		  enum xct_chained which)
 {
 	uint32_t index = xct_table_index(tbl, flow);
 
-	for (; *link != NONE; link = &tbl->flows[*link].chain_next[chain]) {
-		if (*link == index) {
-			*link = flow->chain_next[chain];
-			return true;
-		}
-	}
-	return false;
+	if (*head != NONE)
+		tbl->flows[*head].chain_prev[which] = index;
+	flow->chain_next[which] = *head;
+	flow->chain_prev[which] = NONE;
+	*head = index;
+}
+
+/* False: it is not in this chain. */
+static bool unchain(struct xct_table *tbl, uint32_t *head,
+		    struct xct_flow *flow, enum xct_chained which)
+{
+	uint32_t next = flow->chain_next[which], prev = flow->chain_prev[which];
+	uint32_t *link =
+		prev == NONE ? head : &tbl->flows[prev].chain_next[which];
+
+	if (*link != xct_table_index(tbl, flow))
+		return false;
+	*link = next;
+	if (next != NONE)
+		tbl->flows[next].chain_prev[which] = prev;
+	return true;
 }
 
 struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
@@ -260,14 +274,14 @@ void xct_table_touch_routed(struct xct_table *tbl, struct xct_flow *flow)
 	struct xct_tuple t;
 	uint32_t *head;
 
+	if (!(flow->status & XCT_STATUS_DST_NAT))
+		return;
 	xct_flow_routed_tuple(flow, &t);
 	head = routed_bucket(tbl, &t);
 	if (*head == xct_table_index(tbl, flow))
 		return;
-	if (unlink_list(tbl, head, flow, XCT_CHAINED_ROUTED)) {
-		flow->chain_next[XCT_CHAINED_ROUTED] = *head;
-		*head = xct_table_index(tbl, flow);
-	}
+	if (unchain(tbl, head, flow, XCT_CHAINED_ROUTED))
+		chain(tbl, head, flow, XCT_CHAINED_ROUTED);
 }
 
 struct xct_flow *
@@ -333,20 +347,15 @@ void xct_table_set_reply(struct xct_table *tbl, struct xct_flow *flow,
 void xct_table_index_routed(struct xct_table *tbl, struct xct_flow *flow)
 {
 	struct xct_tuple t;
-	uint32_t *head;
 
 	xct_flow_routed_tuple(flow, &t);
-	head = routed_bucket(tbl, &t);
-	flow->chain_next[XCT_CHAINED_ROUTED] = *head;
-	*head = xct_table_index(tbl, flow);
+	chain(tbl, routed_bucket(tbl, &t), flow, XCT_CHAINED_ROUTED);
 }
 
 void xct_table_index_source(struct xct_table *tbl, struct xct_flow *flow)
 {
-	uint32_t *head = source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]);
-
-	flow->chain_next[XCT_CHAINED_SOURCE] = *head;
-	*head = xct_table_index(tbl, flow);
+	chain(tbl, source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]), flow,
+	      XCT_CHAINED_SOURCE);
 }
 
 static void free_record(struct xct_table *tbl, struct xct_flow *flow)
@@ -366,13 +375,13 @@ void xct_table_remove(struct xct_table *tbl, struct xct_flow *flow)
 		struct xct_tuple t;
 
 		xct_flow_routed_tuple(flow, &t);
-		(void)unlink_list(tbl, routed_bucket(tbl, &t), flow,
-				  XCT_CHAINED_ROUTED);
+		(void)unchain(tbl, routed_bucket(tbl, &t), flow,
+			      XCT_CHAINED_ROUTED);
 	}
 	if (flow->status & XCT_STATUS_SRC_NAT)
-		(void)unlink_list(
-			tbl, source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]),
-			flow, XCT_CHAINED_SOURCE);
+		(void)unchain(tbl,
+			      source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]),
+			      flow, XCT_CHAINED_SOURCE);
 	free_record(tbl, flow);
 	tbl->n_flows--;
 }

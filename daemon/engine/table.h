@@ -22,7 +22,7 @@
 #include "daemon/engine/index.h"
 
 #define XCT_REGION_MAGIC   UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
-#define XCT_REGION_VERSION 3
+#define XCT_REGION_VERSION 4
 
 /*
  * The counters of a flow as they were before the packet that is in the engine's

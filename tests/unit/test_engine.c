@@ -310,6 +310,67 @@ static void two_clients_with_one_port_get_different_reply_tuples(void **state)
 	assert_addrs(&p, "203.0.113.1", port, "198.51.100.10", 80);
 }
 
+static uint16_t port_towards(struct world *w, unsigned int server)
+{
+	struct packet p;
+	char dst[32];
+
+	snprintf(dst, sizeof(dst), "198.51.100.%u", server);
+	packet_udp(&p, "10.0.0.3", 5000, dst, 80, 1);
+	assert_int_equal(XCT_VERDICT_ACCEPT, forward(w, &p, LAN, WAN, false));
+	return xct_get_be16(p.data + 20);
+}
+
+static void end_towards(struct world *w, unsigned int server)
+{
+	struct xct_flow_filter filter = { .fields = XCT_FILTER_ORIG_SRC |
+						    XCT_FILTER_ORIG_DST };
+	uint32_t cursor = 0, before = flows(w);
+	uint8_t family;
+	char dst[32];
+
+	snprintf(dst, sizeof(dst), "198.51.100.%u", server);
+	assert_true(
+		xct_addr_parse("10.0.0.3", &family, &filter.orig_src.first));
+	filter.orig_src.last = filter.orig_src.first;
+	assert_true(xct_addr_parse(dst, &family, &filter.orig_dst.first));
+	filter.orig_dst.last = filter.orig_dst.first;
+	filter.orig_src.family = filter.orig_dst.family = family;
+	while (xct_engine_delete(w->eng, &cursor, w->now, &filter, MAX_FLOWS,
+				 NULL, NULL))
+		;
+	assert_int_equal(before - 1, flows(w));
+}
+
+/* Whichever of its flows end, and in which order. */
+static void a_socket_keeps_its_port_while_it_has_a_flow(void **state)
+{
+	static const uint8_t orders[][4] = {
+		{ 1, 2, 3, 4 }, { 4, 3, 2, 1 }, { 2, 3, 1, 4 }, { 3, 1, 4, 2 }
+	};
+	struct world *w = *state;
+	struct packet p;
+	uint16_t port;
+
+	use_rules(w, MASQUERADE);
+	/* Another client has the port that it would like. */
+	packet_udp(&p, "10.0.0.2", 5000, "198.51.100.1", 80, 1);
+	(void)forward(w, &p, LAN, WAN, false);
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(orders); i++) {
+		port = port_towards(w, 1);
+		assert_int_not_equal(5000, port);
+		for (unsigned int server = 2; server <= 4; server++)
+			assert_int_equal(port, port_towards(w, server));
+		for (unsigned int k = 0; k < 3; k++) {
+			end_towards(w, orders[i][k]);
+			assert_int_equal(port, port_towards(w, 100 + k));
+			end_towards(w, 100 + k);
+		}
+		end_towards(w, orders[i][3]);
+		assert_int_equal(1, flows(w));
+	}
+}
+
 static void a_low_port_is_replaced_by_a_low_port(void **state)
 {
 	struct world *w = *state;
@@ -1765,6 +1826,7 @@ int main(void)
 		TEST(tcp_handshake_goes_through_its_states),
 		TEST(masquerade_translates_both_ways_and_counts_one_hit),
 		TEST(two_clients_with_one_port_get_different_reply_tuples),
+		TEST(a_socket_keeps_its_port_while_it_has_a_flow),
 		TEST(a_low_port_is_replaced_by_a_low_port),
 		TEST(an_exhausted_port_range_drops_with_its_reason),
 		TEST(a_closed_connection_gives_its_port_to_a_newer_one),
