@@ -227,6 +227,11 @@ static void set_clock_back(struct xct_daemon *d, xct_msec now)
 	*d->memory.clock = now;
 }
 
+/* The memory for 4 million flows takes two seconds to get, on a slow and busy
+ * machine ten; adopting them takes less. */
+#define START_SECONDS	 20
+#define FLOWS_PER_SECOND 400000
+
 static enum xct_exit start_engine(struct xct_daemon *d)
 {
 	uint32_t max_flows = d->config->settings.table_size;
@@ -236,6 +241,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	bool is_new;
 	int ret;
 
+	xct_sd_starting(START_SECONDS + max_flows / FLOWS_PER_SECOND);
 	if (getrandom(&d->seed, sizeof(d->seed), 0) != sizeof(d->seed))
 		return xct_probe_failed("get random numbers", errno);
 	d->events = xct_events_new();

@@ -29,6 +29,14 @@ bool xct_sd_is_notified(void)
 	return getenv("NOTIFY_SOCKET") != NULL;
 }
 
+void xct_sd_starting(unsigned int seconds)
+{
+	char state[48];
+
+	snprintf(state, sizeof(state), "EXTEND_TIMEOUT_USEC=%u000000", seconds);
+	notify(state);
+}
+
 void xct_sd_ready(void)
 {
 	notify("READY=1");

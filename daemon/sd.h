@@ -12,6 +12,8 @@
 /* Does somebody wait for notifications? */
 bool xct_sd_is_notified(void);
 
+/* Starting may take so much longer, from now on, than the unit allows. */
+void xct_sd_starting(unsigned int seconds);
 void xct_sd_ready(void);
 void xct_sd_reloading(void);
 void xct_sd_stopping(void);

@@ -88,6 +88,20 @@ END
     """)
 
 
+def test_a_large_table_may_take_longer_to_start_than_the_unit_allows():
+    machine("""
+    mkdir -p /etc/systemd/system/xctd.service.d
+    printf '[Service]\\nTimeoutStartSec=800ms\\n' \\
+        > /etc/systemd/system/xctd.service.d/hurry.conf
+    systemctl daemon-reload
+    echo 'settings: {table-size: 4000000}' > /etc/xct/rules.yaml
+    systemctl start xctd
+    test "$(systemctl show -p NRestarts --value xctd)" = 0
+    xctctl status | grep 'max_flows: 4000000'
+    systemctl stop xctd
+    """)
+
+
 def test_the_socket_starts_the_service():
     machine("""
     systemctl start xctd.socket
