@@ -171,8 +171,10 @@ static void seal(struct xct_snapshot *s)
 /* A checksum keeps nobody from lying. */
 static void a_number_of_flows_that_is_not_there_is_refused(void **state)
 {
-	static const uint64_t lies[] = { 0, 1, 3, UINT64_MAX,
-					 UINT64_MAX / 224 + 2 };
+	static const uint64_t lies[] = {
+		0, 1, 3, UINT64_MAX,
+		UINT64_MAX / sizeof(struct xct_saved_flow) + 2
+	};
 	struct xct_snapshot_tail tail;
 	struct xct_saved_flow flows[2];
 	struct xct_snapshot s;
