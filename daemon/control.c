@@ -37,9 +37,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/control.h"
 #include "daemon/loop.h"
 
@@ -100,19 +100,6 @@ struct xct_control {
 	struct xct_control_counters counters;
 	struct xct_flow_event events[EVENTS_MAX]; /* on their way */
 };
-
-static xct_msec clock_ms(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (xct_msec)ts.tv_sec * 1000 + (xct_msec)ts.tv_nsec / 1000000;
-}
-
-static xct_msec now_ms(void)
-{
-	return clock_ms(CLOCK_MONOTONIC);
-}
 
 /* ----------------------------------------------------------------- output */
 
@@ -209,7 +196,7 @@ static void work_walk(struct client *c)
 {
 	bool has_more = true;
 
-	c->wall_ms = clock_ms(CLOCK_REALTIME);
+	c->wall_ms = xct_clock_wall();
 	c->out_len = FRAME_SIZE;
 	for (int i = 0; i < WALK_CALLS && has_more; i++) {
 		if (c->out_len >= OUT_SIZE / 2)
@@ -633,7 +620,7 @@ static void client_shut(struct client *c)
  * misses some. */
 static void drop_stuck(struct xct_control *ctl)
 {
-	xct_msec now = now_ms();
+	xct_msec now = xct_clock_now();
 
 	for (struct client *c = ctl->clients; c; c = c->next)
 		if (now - c->alive >= CLIENT_TIMEOUT && is_busy(c) &&
@@ -652,7 +639,7 @@ static bool make_room(struct xct_control *ctl)
 		if (!is_waiting(c) && (!longest || c->alive <= longest->alive))
 			longest = c;
 	}
-	if (!longest || now_ms() - longest->alive < CLIENT_GRACE)
+	if (!longest || xct_clock_now() - longest->alive < CLIENT_GRACE)
 		return false;
 	client_shut(longest);
 	return true;
@@ -707,7 +694,7 @@ static void client_ready(struct xct_poll *poll, uint32_t events)
 	struct client *c = (struct client *)poll;
 
 	(void)events; /* errors show in the next read or write */
-	c->alive = now_ms();
+	c->alive = xct_clock_now();
 	drop_stuck(c->ctl);
 	xct_feed_set_author((uint32_t)c->pid);
 	if (!client_step(c))
@@ -731,7 +718,7 @@ static void client_new(struct xct_control *ctl, int fd)
 	c->ctl = ctl;
 	c->uid = cred.uid;
 	c->pid = cred.pid;
-	c->alive = now_ms();
+	c->alive = xct_clock_now();
 	ev.data.ptr = &c->poll;
 	if (epoll_ctl(ctl->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
 		goto err;

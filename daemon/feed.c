@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -218,14 +217,6 @@ static void date(struct xct_flow_event *event, xct_msec behind)
 	event->flow.start_ms = event->time_ms - event->flow.age_ms;
 }
 
-static xct_msec wall_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (xct_msec)ts.tv_sec * 1000 + (xct_msec)ts.tv_nsec / 1000000;
-}
-
 static bool is_wanted(const struct xct_flow_follow *follow,
 		      const struct xct_flow_event *event)
 {
@@ -237,7 +228,7 @@ uint32_t xct_feed_read(struct xct_feed_reader *reader,
 		       struct xct_flow_event *events, uint32_t room)
 {
 	struct xct_feed *feed = reader->feed;
-	xct_msec wall = wall_clock();
+	xct_msec wall = xct_clock_wall();
 	xct_msec behind = wall - xct_clock_now();
 	uint32_t n = 0;
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -15,14 +14,6 @@
 #include "daemon/log.h"
 
 #define BATCH 1024 /* records looked at, or flows written, at a time */
-
-static uint64_t time_of_day(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* ------------------------------------------------- for the control socket */
 
@@ -136,7 +127,7 @@ void xct_restore_begin(struct xct_daemon *d, bool is_new)
 				why);
 		return;
 	}
-	expired = xct_snapshot_advance(&snapshot, time_of_day());
+	expired = xct_snapshot_advance(&snapshot, xct_clock_wall());
 	d->restore.flows[XCT_RESTORED_EXPIRED] += expired;
 	xct_restore_flows(d, snapshot.flows, snapshot.n, results);
 	xct_snapshot_free(&snapshot);
@@ -178,7 +169,7 @@ static int write_flows(struct xct_daemon *d, struct batch *batch,
 	bool is_more;
 	int ret;
 
-	ret = xct_snapshot_open(&batch->writer, path, time_of_day());
+	ret = xct_snapshot_open(&batch->writer, path, xct_clock_wall());
 	do {
 		if (ret)
 			return ret;
