@@ -426,7 +426,7 @@ void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
 		if (!flows[i].id)
 			continue;
 		set_back(&flows[i].expires_at, by);
-		set_back(&flows[i].created_at, by);
+		flows[i].created_at -= by; /* xct_flow_age() */
 		if (flows[i].tuple[XCT_DIR_ORIG].proto == IPPROTO_UDP)
 			set_back(&flows[i].track.udp.stream_at, by);
 	}

@@ -1681,6 +1681,21 @@ static void a_packet_that_the_process_died_with_counts_once(void **state)
 	assert_int_equal(3, only_flow(w).packets[XCT_DIR_ORIG]);
 }
 
+static void a_clock_that_has_been_set_back_makes_no_flow_younger(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+	(void)forward(w, &p, LAN, WAN, false);
+	w->now += 5000;
+	xct_region_set_back(w->region, MAX_FLOWS, w->now - 100);
+	w->now = 100;
+	attach(w);
+	assert_int_equal(5000, only_flow(w).age_ms);
+	assert_int_equal(25, only_flow(w).timeout_s);
+}
+
 /* Twice in the chain of its source, it would follow itself, for ever. */
 static void a_source_whose_choice_was_interrupted_is_chosen_again(void **state)
 {
@@ -1877,6 +1892,7 @@ int main(void)
 		TEST(a_region_is_adopted_by_the_next_engine),
 		TEST(a_repeated_packet_leaves_its_flow_as_it_is),
 		TEST(a_packet_that_the_process_died_with_counts_once),
+		TEST(a_clock_that_has_been_set_back_makes_no_flow_younger),
 		TEST(a_source_whose_choice_was_interrupted_is_chosen_again),
 		TEST(deleting_by_filter_deletes_just_those),
 		TEST(a_closed_flow_still_translates_its_last_packet),
