@@ -130,6 +130,14 @@ static enum xct_exit start_kept(struct xct_daemon *d)
 	if (d->options.is_takeover) {
 		d->predecessor = xct_takeover_begin(d->options.socket_path,
 						    xct_kept_note, &d->kept);
+		if (d->predecessor == -ENOENT ||
+		    d->predecessor == -ECONNREFUSED) {
+			xct_log(LOG_ERR,
+				"no xctd answers on %s to take over from: "
+				"start without --takeover, or say where with -s",
+				d->options.socket_path);
+			return XCT_EXIT_FAILED;
+		}
 		if (d->predecessor < 0)
 			return xct_probe_failed(
 				"take over from the xctd that runs",

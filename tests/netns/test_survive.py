@@ -81,6 +81,16 @@ def test_a_takeover_that_cannot_start_changes_nothing(routed):
     assert xctd.is_alive()
 
 
+def test_a_takeover_from_nobody_says_what_to_do(routed):
+    config = routed.dir / "rules.yaml"
+    config.write_text(POLICY)
+    sock = str(routed.dir / "nobody.sock")
+    done = routed.router.run(XCTD, "--takeover", "-c", str(config), "-s", sock,
+                             check=False, timeout=20)
+    assert done.returncode == 1
+    assert sock in done.stderr and "without --takeover" in done.stderr
+
+
 def test_only_who_may_change_may_take_over(routed):
     xctd = routed.start_xctd(POLICY)
     os.chmod(xctd.sock, 0o666)
