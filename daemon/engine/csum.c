@@ -9,12 +9,13 @@ typedef uint64_t v2u64 __attribute__((vector_size(16)));
 static uint64_t sum_blocks(const uint8_t *data, uint32_t len)
 {
 	const v2u64 low = { 0xffffffff, 0xffffffff };
-	v2u64 sum = { 0 }, sum_high = { 0 }, block[2];
+	v2u64 sum = { 0 }, sum_high = { 0 }, a, b;
 
-	for (; len; data += sizeof(block), len -= (uint32_t)sizeof(block)) {
-		memcpy(block, data, sizeof(block));
-		sum += (block[0] & low) + (block[1] & low);
-		sum_high += (block[0] >> 32) + (block[1] >> 32);
+	for (; len; data += 32, len -= 32) {
+		memcpy(&a, data, 16);
+		memcpy(&b, data + 16, 16);
+		sum += (a & low) + (b & low);
+		sum_high += (a >> 32) + (b >> 32);
 	}
 	sum += sum_high;
 	return sum[0] + sum[1];
@@ -33,23 +34,24 @@ uint64_t xct_csum_sum(const uint8_t *data, uint32_t len)
 		data += blocks;
 		len -= blocks;
 	}
+	/* 64 bits at a time: each carry is added at the other end. */
 	for (; len >= 8; data += 8, len -= 8) {
 		memcpy(&word, data, 8);
-		sum += (word & 0xffffffff) + (word >> 32);
+		sum += word;
+		sum += sum < word;
 	}
-	if (len >= 4) {
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	if (len & 4) {
 		memcpy(&half, data, 4);
 		sum += half;
 		data += 4;
-		len -= 4;
 	}
-	if (len >= 2) {
+	if (len & 2) {
 		memcpy(&last, data, 2);
 		sum += last;
 		data += 2;
-		len -= 2;
 	}
-	if (len) {
+	if (len & 1) {
 		last = 0;
 		memcpy(&last, data, 1); /* padded with a zero byte */
 		sum += last;

@@ -55,9 +55,16 @@ uint64_t xct_csum_sum(const uint8_t *data, uint32_t len);
 static inline uint64_t xct_csum_pseudo(uint8_t family, const uint8_t *addrs,
 				       uint8_t proto, uint32_t l4_len)
 {
+	uint64_t sum, v4;
+
+	if (family == AF_INET) {
+		memcpy(&v4, addrs, sizeof(v4));
+		sum = (v4 & 0xffffffff) + (v4 >> 32);
+	} else {
+		sum = xct_csum_sum(addrs, 32);
+	}
 	/* IPv4's 16-bit length and IPv6's 32-bit one give the same sum. */
-	return xct_csum_sum(addrs, 2 * (uint32_t)xct_addr_len(family)) +
-	       (uint64_t)xct_hton16((uint16_t)(l4_len >> 16)) +
+	return sum + xct_hton16((uint16_t)(l4_len >> 16)) +
 	       xct_hton16((uint16_t)l4_len) + xct_hton16(proto);
 }
 

@@ -106,10 +106,19 @@ static void put_crc(uint8_t *at, uint32_t crc)
 		at[i] = (uint8_t)crc;
 }
 
+static bool is_crc_right(const struct xct_pkt *pkt,
+			 const struct xct_l4_ops *ops)
+{
+	uint8_t crc[4];
+
+	put_crc(crc, l4_crc(pkt, ops));
+	return memcmp(pkt->l4 + ops->csum_off, crc, sizeof(crc)) == 0;
+}
+
 bool xct_csum_is_right(const struct xct_pkt *pkt)
 {
 	const struct xct_l4_ops *ops = xct_l4(pkt->family, pkt->proto);
-	uint8_t *at = pkt->l4 + ops->csum_off, crc[4];
+	const uint8_t *at = pkt->l4 + ops->csum_off;
 	uint8_t proto = pkt->proto;
 
 	if (!has_csum(pkt, ops) || pkt->is_truncated || pkt->is_fragment)
@@ -117,8 +126,7 @@ bool xct_csum_is_right(const struct xct_pkt *pkt)
 
 	switch (ops->csum) {
 	case XCT_CSUM_CRC32C:
-		put_crc(crc, l4_crc(pkt, ops));
-		return memcmp(at, crc, sizeof(crc)) == 0;
+		return is_crc_right(pkt, ops);
 	case XCT_CSUM_UDP:
 		if (!at[0] && !at[1])
 			return true;
