@@ -106,8 +106,8 @@ static void put_crc(uint8_t *at, uint32_t crc)
 		at[i] = (uint8_t)crc;
 }
 
-static bool is_crc_right(const struct xct_pkt *pkt,
-			 const struct xct_l4_ops *ops)
+static XCT_APART bool is_crc_right(const struct xct_pkt *pkt,
+				   const struct xct_l4_ops *ops)
 {
 	uint8_t crc[4];
 

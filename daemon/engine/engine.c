@@ -41,12 +41,10 @@ void xct_flow_tell(struct xct_engine *eng, const struct xct_flow *flow,
 	xct_flow_describe(eng, flow, eng->now, &event->flow);
 }
 
-void xct_flow_tell_news(struct xct_engine *eng, struct xct_flow *flow)
+void xct_flow_tell_changes(struct xct_engine *eng, struct xct_flow *flow)
 {
 	bool is_moved = flow->status & XCT_STATUS_NEWS_STATE;
 
-	if (!(flow->status & (XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE)))
-		return;
 	flow->status &= ~(XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE);
 	if (is_confirmed(flow)) /* else its beginning is to be told */
 		xct_flow_tell(eng, flow, XCT_FLOW_UPDATE,

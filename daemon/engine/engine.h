@@ -177,7 +177,6 @@ struct xct_visit {
 	/* What it says of itself: */
 	const struct xct_meta *meta; /* borrowed */
 	struct xct_pkt pkt;
-	struct xct_pkt quoted;	/* what an ICMP error is about */
 	struct xct_tuple tuple; /* for an ICMP error: of the flow's packets
 				   that go the way the error goes */
 	const struct xct_l4_ops *l4;
@@ -192,6 +191,8 @@ struct xct_visit {
 	struct xct_flow *flow;
 	enum xct_dir dir;
 	bool is_dying; /* routing will refuse it: no late hook is to see it */
+
+	struct xct_pkt quoted; /* what an ICMP error is about */
 };
 
 /*

@@ -11,7 +11,6 @@
 
 #include "daemon/engine/expire.h"
 
-#define TICK_SHIFT   8 /* 256 ms */
 #define LEVEL0_BITS  8
 #define LEVEL_BITS   6
 #define LEVELS	     4
@@ -32,17 +31,11 @@ static uint32_t level_slot(int level, uint32_t tick)
 	       (tick >> level_shift(level) & ((1u << LEVEL_BITS) - 1));
 }
 
-/* The first tick at which @at is over. */
-static uint32_t tick_of(xct_msec at)
-{
-	return (uint32_t)((at + (1u << TICK_SHIFT) - 1) >> TICK_SHIFT);
-}
-
 void xct_wheel_init(struct xct_wheel *wheel, struct xct_flow *flows,
 		    xct_msec now)
 {
 	wheel->flows = flows;
-	wheel->tick = (uint32_t)(now >> TICK_SHIFT);
+	wheel->tick = (uint32_t)(now >> XCT_TICK_SHIFT);
 	for (uint32_t i = 0; i < XCT_WHEEL_SLOTS; i++)
 		wheel->heads[i] = NONE;
 }
@@ -51,7 +44,7 @@ void xct_wheel_add(struct xct_wheel *wheel, struct xct_flow *flow)
 {
 	const uint32_t horizon = 1u << (LEVEL0_BITS + 3 * LEVEL_BITS);
 	uint32_t index = (uint32_t)(flow - wheel->flows);
-	uint32_t tick = tick_of(flow->expires_at), slot, ahead;
+	uint32_t tick = xct_wheel_tick(flow->expires_at), slot, ahead;
 	int level = 0;
 
 	/* Never into the slot being worked on: it would not end. */
@@ -84,14 +77,6 @@ void xct_wheel_remove(struct xct_wheel *wheel, struct xct_flow *flow)
 		wheel->flows[flow->timer_next].timer_prev = flow->timer_prev;
 }
 
-void xct_wheel_update(struct xct_wheel *wheel, struct xct_flow *flow)
-{
-	if ((int32_t)(tick_of(flow->expires_at) - flow->timer_tick) >= 0)
-		return;
-	xct_wheel_remove(wheel, flow);
-	xct_wheel_add(wheel, flow);
-}
-
 /* Spread the slots of upper levels whose range begins with this tick. Returns
  * false if the budget ran out before they were empty. */
 static bool cascade(struct xct_wheel *wheel, uint32_t *budget)
@@ -104,7 +89,7 @@ static bool cascade(struct xct_wheel *wheel, uint32_t *budget)
 			continue;
 		while (*head != NONE) {
 			struct xct_flow *flow = &wheel->flows[*head];
-			uint32_t tick = tick_of(flow->expires_at);
+			uint32_t tick = xct_wheel_tick(flow->expires_at);
 
 			if (!*budget)
 				return false;
@@ -134,7 +119,7 @@ static bool cascade(struct xct_wheel *wheel, uint32_t *budget)
 struct xct_flow *xct_wheel_next(struct xct_wheel *wheel, xct_msec now,
 				uint32_t *budget)
 {
-	uint32_t now_tick = (uint32_t)(now >> TICK_SHIFT);
+	uint32_t now_tick = (uint32_t)(now >> XCT_TICK_SHIFT);
 
 	while ((int32_t)(now_tick - wheel->tick) >= 0) {
 		uint32_t *head = &wheel->heads[level_slot(0, wheel->tick)];

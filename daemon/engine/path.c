@@ -61,8 +61,8 @@ static bool is_redirect(const struct xct_visit *v)
 
 /* ---- tracking ---- */
 
-static void account(struct xct_visit *v, struct xct_flow *flow,
-		    enum xct_dir dir)
+static inline void account(struct xct_visit *v, struct xct_flow *flow,
+			   enum xct_dir dir)
 {
 	xct_table_note(&v->eng->table, flow, dir, flow->packets[dir],
 		       flow->bytes[dir]);
@@ -70,8 +70,8 @@ static void account(struct xct_visit *v, struct xct_flow *flow,
 	flow->bytes[dir] += v->pkt.l3_len;
 }
 
-static void init_ctx(const struct xct_visit *v, enum xct_dir dir,
-		     struct xct_l4_ctx *ctx)
+static inline void init_ctx(const struct xct_visit *v, enum xct_dir dir,
+			    struct xct_l4_ctx *ctx)
 {
 	ctx->cfg = &v->eng->cfg.l4;
 	ctx->pkt = &v->pkt;
@@ -94,12 +94,13 @@ static bool is_related(const struct xct_visit *v)
 }
 
 enum tracked {
-	TRACKED,	/* part of v->flow */
-	TRACKED_LAST,	/* part of v->flow, which is over */
-	TRACKED_NOTHING /* no flow (any more): as if none had been found */
+	TRACKED,	 /* part of v->flow */
+	TRACKED_LAST,	 /* part of v->flow, which is over */
+	TRACKED_NOTHING, /* no flow (any more): as if none had been found */
+	TRACKED_INVALID, /* not part of v->flow: the verdict is made */
 };
 
-static void set_flow_class(struct xct_visit *v)
+static inline void set_flow_class(struct xct_visit *v)
 {
 	bool is_new = v->dir == XCT_DIR_ORIG &&
 		      !(v->flow->status & XCT_STATUS_SEEN_REPLY);
@@ -109,7 +110,8 @@ static void set_flow_class(struct xct_visit *v)
 
 /* What the packet has changed is told when it goes on. If it does not, then
  * with the next one that does. */
-static void note_news(struct xct_flow *flow, bool is_moved, uint32_t before)
+static inline void note_news(struct xct_flow *flow, bool is_moved,
+			     uint32_t before)
 {
 	const uint32_t told = XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED;
 
@@ -119,35 +121,39 @@ static void note_news(struct xct_flow *flow, bool is_moved, uint32_t before)
 		flow->status |= XCT_STATUS_NEWS;
 }
 
+/* The same as track(), of an ICMP error. */
+static XCT_APART enum tracked track_error(struct xct_visit *v)
+{
+	if (!is_related(v)) {
+		xct_policy_invalid(v, XCT_REASON_ICMP_UNRELATED);
+		return TRACKED_INVALID;
+	}
+	xct_visit_set_class(v, XCT_CLASS_RELATED);
+	/* Translating it makes its checksum anew, which would hide that it is
+	 * damaged. */
+	if (!v->eng->cfg.l4.checksum && xct_visit_is_damaged(v)) {
+		xct_visit_drop(v, v->l4->csum_reason);
+		return TRACKED_INVALID;
+	}
+	return TRACKED;
+}
+
 /*
- * Let the tracker look at a packet of v->flow. Returns false if it is INVALID
- * and the verdict made.
+ * Let the tracker look at a packet of v->flow.
  */
-static bool track(struct xct_visit *v, enum tracked *result)
+static enum tracked track(struct xct_visit *v)
 {
 	struct xct_flow *flow = v->flow;
 	uint32_t before = flow->status;
+	enum tracked tracked = TRACKED;
 	struct xct_l4_ctx ctx;
 
-	*result = TRACKED;
-	if (v->is_error) {
-		if (!is_related(v)) {
-			xct_policy_invalid(v, XCT_REASON_ICMP_UNRELATED);
-			return false;
-		}
-		xct_visit_set_class(v, XCT_CLASS_RELATED);
-		/* Translating it makes its checksum anew, which would hide
-		 * that it is damaged. */
-		if (!v->eng->cfg.l4.checksum && xct_visit_is_damaged(v)) {
-			xct_visit_drop(v, v->l4->csum_reason);
-			return false;
-		}
-		return true;
-	}
+	if (v->is_error)
+		return track_error(v);
 	if (v->meta->is_repeat) {
 		v->eng->stats.repeated++;
 		set_flow_class(v);
-		return true;
+		return TRACKED;
 	}
 	init_ctx(v, v->dir, &ctx);
 	switch (v->l4->update(&ctx, flow)) {
@@ -155,14 +161,13 @@ static bool track(struct xct_visit *v, enum tracked *result)
 		note_news(flow, ctx.is_moved, before);
 		xct_wheel_update(&v->eng->wheel, flow);
 		xct_policy_invalid_flow(v, &ctx);
-		return false;
+		return TRACKED_INVALID;
 	case XCT_L4_REOPEN:
 		xct_flow_delete(v->eng, flow);
 		v->flow = NULL;
-		*result = TRACKED_NOTHING;
-		return true;
+		return TRACKED_NOTHING;
 	case XCT_L4_CLOSE:
-		*result = TRACKED_LAST;
+		tracked = TRACKED_LAST;
 		account(v, flow, v->dir);
 		/* As it was before: this packet answers nothing. */
 		xct_flow_tell_end(v->eng, flow);
@@ -180,7 +185,7 @@ static bool track(struct xct_visit *v, enum tracked *result)
 	note_news(flow, ctx.is_moved, before);
 	xct_wheel_update(&v->eng->wheel, flow);
 	v->eng->stats.found++;
-	return true;
+	return tracked;
 }
 
 /* Make a flow of the first packet of a connection, not in the table yet. False
@@ -215,7 +220,8 @@ static bool open_flow(struct xct_visit *v, struct xct_flow *draft)
 /* ---- rewriting ---- */
 
 /* Which halves of a packet of @flow in direction @dir are translated. */
-static unsigned int halves_of(const struct xct_flow *flow, enum xct_dir dir)
+static inline unsigned int halves_of(const struct xct_flow *flow,
+				     enum xct_dir dir)
 {
 	unsigned int halves = 0;
 
@@ -246,8 +252,9 @@ static unsigned int other_halves(unsigned int halves)
 	       (halves & XCT_HALF_SRC ? XCT_HALF_DST : 0u);
 }
 
-static bool edit_error(struct xct_visit *v, const struct xct_tuple *outer,
-		       unsigned int halves)
+static XCT_APART bool edit_error(struct xct_visit *v,
+				 const struct xct_tuple *outer,
+				 unsigned int halves)
 {
 	enum xct_dir inner_dir =
 		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
@@ -270,16 +277,13 @@ static bool can_rewrite(const struct xct_visit *v, unsigned int halves)
 			       v->is_error ? other_halves(halves) : halves);
 }
 
-/* Translate @halves of the packet as v->flow says. False: the verdict is made. */
-static bool translate(struct xct_visit *v, unsigned int halves)
+static bool rewrite(struct xct_visit *v, unsigned int halves)
 {
 	enum xct_dir other =
 		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
 	struct xct_tuple target;
 	bool is_done;
 
-	if (!halves)
-		return true;
 	if (is_redirect(v)) {
 		xct_visit_drop(v, XCT_REASON_ICMP_REDIRECT);
 		return false;
@@ -309,6 +313,12 @@ static bool translate(struct xct_visit *v, unsigned int halves)
 	v->res->is_edited = true;
 	v->eng->stats.edited++;
 	return true;
+}
+
+/* Translate @halves of the packet as v->flow says. False: the verdict is made. */
+static inline bool translate(struct xct_visit *v, unsigned int halves)
+{
+	return !halves || rewrite(v, halves);
 }
 
 /* ---- early hooks ---- */
@@ -371,7 +381,7 @@ static bool reserve_reply(struct xct_visit *v, struct xct_flow *draft,
  * No flow: does a rule translate the destination? If none does, nothing is done
  * and nothing remembered: what the packet opens is the late hook's to decide.
  */
-static void early_unknown(struct xct_visit *v)
+static XCT_APART void early_unknown(struct xct_visit *v)
 {
 	const struct xct_rule *rule = NULL;
 	struct xct_tuple leaving = v->tuple;
@@ -423,19 +433,23 @@ static void end_flow(struct xct_visit *v, enum xct_stage stage)
 	xct_wheel_update(&v->eng->wheel, v->flow);
 }
 
-/* A packet of v->flow is done with here. What it has changed is told now, and
- * not at the late hook: another packet may come before it. */
-static void finish(struct xct_visit *v, enum xct_stage stage,
-		   enum tracked tracked)
+static XCT_APART void finish_last(struct xct_visit *v, enum xct_stage stage)
 {
-	xct_visit_accept(v, stage);
-	if (tracked != TRACKED_LAST) {
-		xct_flow_tell_news(v->eng, v->flow);
-		return;
-	}
 	if (v->is_dying || dies_here(v))
 		stage = XCT_STAGE_ROUTED; /* as far as the flow goes */
 	end_flow(v, stage);
+}
+
+/* A packet of v->flow is done with here. What it has changed is told now, and
+ * not at the late hook: another packet may come before it. */
+static inline void finish(struct xct_visit *v, enum xct_stage stage,
+			  enum tracked tracked)
+{
+	xct_visit_accept(v, stage);
+	if (tracked == TRACKED_LAST)
+		finish_last(v, stage);
+	else
+		xct_flow_tell_news(v->eng, v->flow);
 }
 
 static void early_known(struct xct_visit *v)
@@ -457,7 +471,8 @@ static void early_known(struct xct_visit *v)
 	}
 	if (!v->is_dying && !v->is_error)
 		v->flow->status |= XCT_STATUS_MET_EARLY(v->dir);
-	if (!track(v, &tracked))
+	tracked = track(v);
+	if (tracked == TRACKED_INVALID)
 		return;
 	if (tracked == TRACKED_NOTHING) {
 		early_unknown(v);
@@ -475,7 +490,7 @@ static void early_known(struct xct_visit *v)
 
 /* ---- late hooks ---- */
 
-static void late_unknown(struct xct_visit *v)
+static XCT_APART void late_unknown(struct xct_visit *v)
 {
 	struct xct_flow draft;
 
@@ -523,7 +538,8 @@ static void late_known(struct xct_visit *v)
 	}
 	if (!v->is_error)
 		v->flow->status &= ~XCT_STATUS_MET_EARLY(v->dir);
-	if (!track(v, &tracked))
+	tracked = track(v);
+	if (tracked == TRACKED_INVALID)
 		return;
 	if (tracked == TRACKED_NOTHING) {
 		late_unknown(v);
@@ -604,7 +620,11 @@ static void track_refused(struct xct_visit *v)
 	if (dead.l4->check && dead.l4->check(&dead.pkt) != XCT_REASON_NONE)
 		return;
 	v->eng->stats.packets++;
-	if (dead.flow ? !track(&dead, &tracked) : !open_flow(&dead, &draft))
+	if (dead.flow)
+		tracked = track(&dead);
+	else if (!open_flow(&dead, &draft))
+		return;
+	if (tracked == TRACKED_INVALID)
 		return;
 	if (dead.flow)
 		finish(&dead, XCT_STAGE_FRESH, tracked);
@@ -619,7 +639,7 @@ static void track_refused(struct xct_visit *v)
  * the packet as it was between the hooks. The flow is found by that, and only
  * the source half remains. True if the packet was of this kind.
  */
-static bool late_on_behalf(struct xct_visit *v)
+static XCT_APART bool late_on_behalf(struct xct_visit *v)
 {
 	enum tracked tracked = TRACKED;
 
@@ -635,7 +655,8 @@ static bool late_on_behalf(struct xct_visit *v)
 		if (!v->flow || v->dir != XCT_DIR_REPLY ||
 		    !(v->flow->status & XCT_STATUS_CONFIRMED))
 			return false;
-		if (!track(v, &tracked) || tracked == TRACKED_NOTHING)
+		tracked = track(v);
+		if (tracked == TRACKED_INVALID || tracked == TRACKED_NOTHING)
 			return true;
 	} else {
 		/* The packet it is about may have opened no flow: it did not
@@ -656,7 +677,7 @@ static bool late_on_behalf(struct xct_visit *v)
 }
 
 /* Tracked at the early hook, which has translated the destination. */
-static void late_routed(struct xct_visit *v)
+static XCT_APART void late_routed(struct xct_visit *v)
 {
 	struct xct_tuple routed;
 

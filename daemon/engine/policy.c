@@ -225,12 +225,11 @@ void xct_policy_invalid_flow(struct xct_visit *v, const struct xct_l4_ctx *ctx)
 }
 
 /* An error passes unless a rule speaks about RELATED. */
-bool xct_policy_filter_related(struct xct_visit *v)
+bool xct_policy_filter_error(struct xct_visit *v)
 {
 	const struct xct_ruleset *rs = v->eng->rs;
 
-	if (!v->is_error || !rs ||
-	    !(rs->chain[chain_of(v)].classes & 1u << XCT_CLASS_RELATED))
+	if (!rs || !(rs->chain[chain_of(v)].classes & 1u << XCT_CLASS_RELATED))
 		return true;
 	return xct_policy_filter(v, &v->tuple, v->flow, XCT_CLASS_RELATED);
 }

@@ -8,7 +8,7 @@
 #include "daemon/engine/visit.h"
 
 /* The connection an ICMP error is about: the inverse of the tuple it quotes. */
-static enum xct_reason read_quoted(struct xct_visit *v, uint32_t off)
+static XCT_APART enum xct_reason read_quoted(struct xct_visit *v, uint32_t off)
 {
 	struct xct_tuple inner = { .proto = 0 };
 	const struct xct_l4_ops *l4;

@@ -41,21 +41,29 @@ size_t xct_table_work_size(uint32_t max_flows)
 				   source_size(max_flows));
 }
 
+/* What an IPv6 tuple takes on the stack shall not be IPv4's to guard. */
+static XCT_APART uint32_t hash_ipv6(const struct xct_table *tbl,
+				    const struct xct_tuple *t, uint64_t rest)
+{
+	const uint64_t words[] = { t->src.u64[0], t->src.u64[1], t->dst.u64[0],
+				   t->dst.u64[1], rest };
+
+	return (uint32_t)xct_siphash(&tbl->key, words, XCT_ARRAY_SIZE(words));
+}
+
 uint32_t xct_table_hash(const struct xct_table *tbl, const struct xct_tuple *t)
 {
-	uint64_t w[5];
+	uint64_t rest = (uint64_t)t->sport << 32 | (uint64_t)t->dport << 16 |
+			(uint64_t)t->proto << 8 | t->family;
+	const uint64_t words[] = {
+		(uint64_t)t->src.be32[0] << 32 | t->dst.be32[0],
+		rest,
+	};
 
 	/* An IPv4 tuple is 14 bytes of information. */
-	if (t->family == AF_INET) {
-		w[0] = (uint64_t)t->src.be32[0] << 32 | t->dst.be32[0];
-		w[1] = (uint64_t)t->sport << 32 | (uint64_t)t->dport << 16 |
-		       (uint64_t)t->proto << 8 | t->family;
-		return (uint32_t)xct_siphash(&tbl->key, w, 2);
-	}
-	memcpy(w, t, 32);
-	w[4] = (uint64_t)t->sport << 32 | (uint64_t)t->dport << 16 |
-	       (uint64_t)t->proto << 8 | t->family;
-	return (uint32_t)xct_siphash(&tbl->key, w, 5);
+	if (t->family != AF_INET)
+		return hash_ipv6(tbl, t, rest);
+	return (uint32_t)xct_siphash(&tbl->key, words, XCT_ARRAY_SIZE(words));
 }
 
 static uint32_t hash_in_zone(const struct xct_table *tbl,
@@ -188,25 +196,6 @@ bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
 			return true;
 	}
 	return false;
-}
-
-void xct_table_prefetch_slot(const struct xct_table *tbl, uint32_t hash)
-{
-	__builtin_prefetch(xct_index_home(&tbl->main, hash));
-}
-
-void xct_table_prefetch_flow(const struct xct_table *tbl, uint32_t hash)
-{
-	const struct xct_index_slot *slot = xct_index_find(&tbl->main, hash);
-	const char *flow;
-
-	if (slot->hash != hash || slot->ref == NONE)
-		return;
-	flow = (const char *)&tbl->flows[slot->ref >> 1];
-	for (size_t off = 0; off < offsetof(struct xct_flow, created_at);
-	     off += 64)
-		__builtin_prefetch(flow + off, 1);
-	__builtin_prefetch(flow + offsetof(struct xct_flow, created_at) - 1, 1);
 }
 
 /* The flow with a translated destination whose routed tuple, in original

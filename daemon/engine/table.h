@@ -129,8 +129,26 @@ struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 
 /* Have the cache fetch what finding @hash will read; once that is there, the
  * record that it leads to. */
-void xct_table_prefetch_slot(const struct xct_table *tbl, uint32_t hash);
-void xct_table_prefetch_flow(const struct xct_table *tbl, uint32_t hash);
+static inline void xct_table_prefetch_slot(const struct xct_table *tbl,
+					   uint32_t hash)
+{
+	__builtin_prefetch(xct_index_home(&tbl->main, hash));
+}
+
+static inline void xct_table_prefetch_flow(const struct xct_table *tbl,
+					   uint32_t hash)
+{
+	const struct xct_index_slot *slot = xct_index_find(&tbl->main, hash);
+	const char *flow;
+
+	if (slot->hash != hash || slot->ref == XCT_INDEX_NONE)
+		return;
+	flow = (const char *)&tbl->flows[slot->ref >> 1];
+	for (size_t off = 0; off < offsetof(struct xct_flow, created_at);
+	     off += 64)
+		__builtin_prefetch(flow + off, 1);
+	__builtin_prefetch(flow + offsetof(struct xct_flow, created_at) - 1, 1);
+}
 
 /* Is @t the tuple of a flow other than @self (NULL: of any)? */
 bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,

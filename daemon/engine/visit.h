@@ -115,8 +115,14 @@ bool xct_policy_asks_for(const struct xct_ruleset *rs, enum xct_class cls);
 bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
 		       struct xct_flow *flow, enum xct_class cls);
 
-/* The same for an ICMP error of v->flow, if any rule speaks about those. */
-bool xct_policy_filter_related(struct xct_visit *v);
+/* The same for v of class RELATED, if any rule speaks about those. */
+bool xct_policy_filter_error(struct xct_visit *v);
+
+/* The same for any packet of v->flow: only its errors are asked about. */
+static inline bool xct_policy_filter_related(struct xct_visit *v)
+{
+	return !v->is_error || xct_policy_filter_error(v);
+}
 
 /* What the DNAT rules make of v->tuple. NULL if nothing. False: the verdict is
  * made (there is no address to translate to). */
@@ -165,7 +171,14 @@ void xct_flow_tell(struct xct_engine *eng, const struct xct_flow *flow,
 void xct_flow_tell_end(struct xct_engine *eng, const struct xct_flow *flow);
 
 /* Tell, as one update, what packets have changed and what has not been told. */
-void xct_flow_tell_news(struct xct_engine *eng, struct xct_flow *flow);
+void xct_flow_tell_changes(struct xct_engine *eng, struct xct_flow *flow);
+
+static inline void xct_flow_tell_news(struct xct_engine *eng,
+				      struct xct_flow *flow)
+{
+	if (flow->status & (XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE))
+		xct_flow_tell_changes(eng, flow);
+}
 
 /* Can a flow from the past go on as far as masquerading is concerned? */
 enum xct_masq xct_flow_masq(const struct xct_engine *eng,
