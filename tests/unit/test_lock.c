@@ -13,7 +13,7 @@
 
 #include "daemon/lock.h"
 
-#define TURNS 100
+#define TURNS 300
 
 static struct xct_lock lock;
 static atomic_ulong held; /* how often the greedy one had it */
@@ -44,18 +44,11 @@ static void *greedy(void *arg)
 	return NULL;
 }
 
-static int compare(const void *a, const void *b)
-{
-	unsigned long x = *(const unsigned long *)a;
-	unsigned long y = *(const unsigned long *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void who_waits_is_not_passed_by(void **state)
 {
-	unsigned long passed[TURNS], before;
+	unsigned long before;
 	pthread_t thread;
+	int n_passed_by = 0;
 
 	(void)state;
 	xct_lock_init(&lock);
@@ -66,15 +59,15 @@ static void who_waits_is_not_passed_by(void **state)
 			; /* it has the lock again */
 		before = held;
 		xct_lock_take(&lock);
-		passed[i] = held - before;
+		n_passed_by += held - before > 2;
 		xct_lock_give(&lock);
 	}
 	is_over = true;
 	pthread_join(thread, NULL);
 	xct_lock_fini(&lock);
-	/* Now and then the machine may have kept us from asking. */
-	qsort(passed, TURNS, sizeof(passed[0]), compare);
-	assert_true(passed[TURNS - 5] <= 2);
+	/* Now and then the machine may have kept us from asking. A plain mutex
+	 * is had by the other one more often. */
+	assert_in_range(n_passed_by, 0, 2);
 }
 
 int main(void)
