@@ -103,5 +103,6 @@ void xct_engine_prepare(struct xct_engine *eng, struct xct_visit *visits,
 	}
 	/* A packet alone would wait for the one as for the other. */
 	for (unsigned int i = 0; n > 1 && i < n; i++)
-		xct_table_prefetch_flow(&eng->table, visits[i].hash);
+		xct_table_prefetch_flow(&eng->table, visits[i].hash,
+					visits[i].tuple.proto);
 }

@@ -14,6 +14,7 @@
 #ifndef XCT_ENGINE_TABLE_H
 #define XCT_ENGINE_TABLE_H
 
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -128,7 +129,8 @@ struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 				     enum xct_dir *dir);
 
 /* Have the cache fetch what finding @hash will read; once that is there, the
- * record that it leads to. */
+ * record that it leads to, and no more of it than a hit of @proto needs: lines
+ * are all that counts here. */
 static inline void xct_table_prefetch_slot(const struct xct_table *tbl,
 					   uint32_t hash)
 {
@@ -136,7 +138,7 @@ static inline void xct_table_prefetch_slot(const struct xct_table *tbl,
 }
 
 static inline void xct_table_prefetch_flow(const struct xct_table *tbl,
-					   uint32_t hash)
+					   uint32_t hash, uint8_t proto)
 {
 	const struct xct_index_slot *slot = xct_index_find(&tbl->main, hash);
 	const char *flow;
@@ -144,10 +146,12 @@ static inline void xct_table_prefetch_flow(const struct xct_table *tbl,
 	if (slot->hash != hash || slot->ref == XCT_INDEX_NONE)
 		return;
 	flow = (const char *)&tbl->flows[slot->ref >> 1];
-	for (size_t off = 0; off < offsetof(struct xct_flow, created_at);
-	     off += 64)
-		__builtin_prefetch(flow + off, 1);
-	__builtin_prefetch(flow + offsetof(struct xct_flow, created_at) - 1, 1);
+	__builtin_prefetch(flow, 1);
+	__builtin_prefetch(flow + 64, 1);
+	__builtin_prefetch(flow + offsetof(struct xct_flow, track), 1);
+	if (proto == IPPROTO_TCP)
+		__builtin_prefetch(
+			flow + offsetof(struct xct_flow, created_at) - 1, 1);
 }
 
 /* Is @t the tuple of a flow other than @self (NULL: of any)? */
