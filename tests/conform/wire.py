@@ -252,6 +252,21 @@ def text(addr):
 _FLAGS = "FSRPAUEC"
 
 
+_NOBODY = [ipaddress.ip_network(net) for net in (
+    "0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8")]
+_LINK_LOCAL = ipaddress.ip_network("fe80::/10")
+
+
+def is_refused(data):
+    """Is a packet from or for addresses that no router forwards?"""
+    view = View(data)
+    if view.family is None:
+        return False
+    src, dst = map(ipaddress.ip_address, (view.src, view.dst))
+    return src in _LINK_LOCAL or any(addr in net for net in _NOBODY
+                                     for addr in (src, dst))
+
+
 def describe(data):
     """One line about a packet."""
     view = View(data)
