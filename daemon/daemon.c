@@ -142,6 +142,14 @@ static enum xct_exit start_kept(struct xct_daemon *d)
 			return xct_probe_failed(
 				"take over from the xctd that runs",
 				-d->predecessor);
+		if (!xct_kept_is_usable(&d->kept)) {
+			xct_log(LOG_ERR,
+				"the xctd that runs has flows of another "
+				"version, and goes on: keep them with "
+				"\"xctctl list -o save\", stop it, start this "
+				"one, and use \"xctctl load-entries\"");
+			return XCT_EXIT_RUNNING;
+		}
 		return XCT_EXIT_OK;
 	}
 	ret = xct_sd_take_fds(xct_kept_note, &d->kept);

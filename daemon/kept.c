@@ -91,6 +91,22 @@ static int resize(const struct xct_memory *old, uint32_t max_flows,
 	return 0;
 }
 
+bool xct_kept_is_usable(const struct xct_kept *kept)
+{
+	struct xct_memory memory;
+	bool is_usable;
+	int fd;
+
+	if (kept->memory_fd < 0)
+		return true;
+	fd = fcntl(kept->memory_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0 || xct_memory_adopt(&memory, fd) < 0)
+		return false;
+	is_usable = xct_region_is_known(memory.region, memory.max_flows);
+	xct_memory_free(&memory);
+	return is_usable;
+}
+
 int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 		    struct xct_memory *memory, bool *is_new)
 {

@@ -44,6 +44,9 @@ void xct_kept_note(void *ctx, const char *name, int fd);
 int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 		    struct xct_memory *memory, bool *is_new);
 
+/* Can this xctd use the flows of the predecessor (or has there been none)? */
+bool xct_kept_is_usable(const struct xct_kept *kept);
+
 /*
  * The text of the configuration in force, for when xctd dies while the file is
  * not in order: have systemd keep it, or parse what it has kept (NULL: there is

@@ -360,6 +360,11 @@ int xct_region_copy(void *to, uint32_t to_max, const void *from,
 	return xct_table_copy(to, to_max, from, from_max);
 }
 
+bool xct_region_is_known(const void *region, uint32_t max_flows)
+{
+	return xct_table_is_known(region, max_flows);
+}
+
 void xct_region_set_back(void *region, uint32_t max_flows, xct_msec by)
 {
 	xct_table_set_back(region, max_flows, by);

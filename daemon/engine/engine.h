@@ -132,6 +132,9 @@ int xct_region_copy(void *to, uint32_t to_max, const void *from,
  * before it is attached. */
 void xct_region_set_back(void *region, uint32_t max_flows, xct_msec by);
 
+/* Would xct_engine_attach() take @region? If not it is of another version. */
+bool xct_region_is_known(const void *region, uint32_t max_flows);
+
 /* What was found in the region. */
 struct xct_attach_report {
 	uint32_t adopted; /* flows taken over */

@@ -504,6 +504,11 @@ static void fetch_buckets(const struct xct_table *tbl,
 			source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]), 1);
 }
 
+bool xct_table_is_known(const void *region, uint32_t max_flows)
+{
+	return is_blank(region) || is_ours(region, max_flows);
+}
+
 int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 		     uint32_t max_flows, const struct xct_siphash_key *key,
 		     bool (*adopt)(void *ctx, struct xct_flow *flow), void *ctx,

@@ -76,7 +76,9 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 		     bool (*adopt)(void *ctx, struct xct_flow *flow), void *ctx,
 		     uint32_t *n_torn);
 
-/* As xct_region_set_back() and xct_region_copy() (engine.h). */
+/* As xct_region_is_known(), xct_region_set_back() and xct_region_copy()
+ * (engine.h). */
+bool xct_table_is_known(const void *region, uint32_t max_flows);
 void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by);
 int xct_table_copy(void *to, uint32_t to_max, const void *from,
 		   uint32_t from_max);

@@ -2,9 +2,12 @@
 """Flows, queues and packets outlive the process that holds them."""
 
 import hashlib
+import mmap
 import os
+import pathlib
 import re
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -79,6 +82,29 @@ def test_a_takeover_that_cannot_start_changes_nothing(routed):
     ping = pings(routed.client, 5, 0.05)
     assert lost(ping.communicate(timeout=20)[0]) == 0
     assert xctd.is_alive()
+
+
+def test_a_takeover_of_another_version_changes_nothing(routed):
+    xctd = routed.start_xctd(POLICY)
+    memory = next(fd for fd in pathlib.Path(
+        f"/proc/{xctd.process.pid}/fd").iterdir()
+        if "memfd:" in os.readlink(fd))
+    with open(memory, "r+b", buffering=0) as region:
+        mapped = mmap.mmap(region.fileno(), 0)
+    magic = 0x0a776f6c66746378
+    version = mapped.find(struct.pack("=Q", magic)) + 8
+    ours = mapped[version:version + 4]
+    mapped[version:version + 4] = struct.pack("=I", 1)
+    done = routed.router.run(XCTD, "--takeover", "-c", str(xctd.config), "-s",
+                             xctd.sock, check=False)
+    mapped[version:version + 4] = ours
+    mapped.close()
+    assert done.returncode == 3
+    assert "of another version" in done.stderr
+    ping = pings(routed.client, 5, 0.05)
+    assert lost(ping.communicate(timeout=20)[0]) == 0
+    take_over(routed, xctd)
+    xctd.stop()
 
 
 def test_a_takeover_from_nobody_says_what_to_do(routed):
