@@ -18,7 +18,6 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -110,19 +109,6 @@ static enum xct_exit probe_capabilities(struct xct_daemon *d)
 	return xct_probe_capabilities();
 }
 
-/* Make the directory of @path; that it is there already is fine, and if it is
- * missing still, the socket cannot be made either. */
-static void make_directory(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char dir[256];
-
-	if (slash && slash != path &&
-	    snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path) <
-		    (int)sizeof(dir))
-		(void)mkdir(dir, 0755);
-}
-
 static enum xct_exit start_kept(struct xct_daemon *d)
 {
 	int ret;
@@ -176,7 +162,6 @@ static enum xct_exit start_socket(struct xct_daemon *d)
 		d->owns_socket = d->options.is_takeover;
 		return XCT_EXIT_OK;
 	}
-	make_directory(path);
 	d->listen_fd =
 		xct_control_listen(path, d->config->settings.control_group);
 	if (d->listen_fd < 0)
