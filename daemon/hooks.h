@@ -37,10 +37,6 @@ int xct_hooks_install(struct xct_hooks *hooks, const struct xct_config *config,
  * again; or -errno with @error as above. */
 int xct_hooks_check(const struct xct_hooks *hooks, char **error);
 
-/* Are any of them in this chain of this table (iptables' names)? @chain NULL:
- * in any chain of it. */
-bool xct_hooks_are_in(const char *table, const char *chain);
-
 /* Do the installed hooks make the kernel put fragments together? */
 bool xct_hooks_can_defrag(const struct xct_hooks *hooks);
 

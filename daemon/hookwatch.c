@@ -21,6 +21,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "daemon/hooks_text.h"
 #include "daemon/log.h"
 
 #define DOUBT_MS   250	 /* between two looks where there is doubt */

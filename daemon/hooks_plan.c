@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tells from the policy what the early hooks have to queue.
+ *
+ * Theory of operation: this is a list of "selectors", the text of iptables
+ * matches. One may be wider than the rule that it is for but never narrower.
+ */
+#include "daemon/hooks_plan.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* More selectors than this from one rule are widened into fewer. */
+#define SELECTORS_MAX 64
+/* What -m multiport takes; a range counts twice. */
+#define MULTIPORT_MAX 15
+
+static void strset_fini(struct xct_strset *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		free(set->v[i]);
+	free(set->v);
+	*set = (struct xct_strset){ NULL, 0 };
+}
+
+/* 0 or -ENOMEM. */
+static int strset_add(struct xct_strset *set, const char *s)
+{
+	char **v;
+
+	for (size_t i = 0; i < set->n; i++)
+		if (strcmp(set->v[i], s) == 0)
+			return 0;
+	v = reallocarray(set->v, set->n + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	set->v = v;
+	v[set->n] = strdup(s);
+	if (!v[set->n])
+		return -ENOMEM;
+	set->n++;
+	return 0;
+}
+
+/* "-d A " or "-m iprange --dst-range A-B ". */
+static int add_range(struct xct_strset *set, const struct xct_addr_range *r)
+{
+	char first[XCT_ADDRSTRLEN], last[XCT_ADDRSTRLEN];
+	char s[2 * XCT_ADDRSTRLEN + 32];
+
+	xct_addr_format(r->family, &r->first, first);
+	xct_addr_format(r->family, &r->last, last);
+	if (xct_addr_equal(&r->first, &r->last))
+		snprintf(s, sizeof(s), "-d %s ", first);
+	else
+		snprintf(s, sizeof(s), "-m iprange --dst-range %s-%s ", first,
+			 last);
+	return strset_add(set, s);
+}
+
+/* Input interfaces. A pattern that is only "*" says nothing: then no selector
+ * remains, as if the condition were absent. */
+static int add_interfaces(struct xct_strset *set, const struct xct_ifset *ifs)
+{
+	char s[XCT_IFNAMSIZ + 8];
+	int err = 0;
+
+	for (uint32_t i = 0; i < ifs->n && !err; i++) {
+		const char *pattern = ifs->patterns[i];
+		size_t len = strlen(pattern);
+		bool is_wild = len && pattern[len - 1] == '*';
+
+		if (is_wild && len == 1) {
+			strset_fini(set);
+			return 0;
+		}
+		snprintf(s, sizeof(s), "-i %.*s%s ", (int)(len - is_wild),
+			 pattern, is_wild ? "+" : "");
+		err = strset_add(set, s);
+	}
+	return err;
+}
+
+static bool has_multiport(uint8_t proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP ||
+	       proto == IPPROTO_SCTP || proto == IPPROTO_DCCP ||
+	       proto == IPPROTO_UDPLITE;
+}
+
+/* One protocol; with @ports, as many selectors as -m multiport needs. */
+static int add_protocol(struct xct_strset *set, uint8_t proto,
+			const struct xct_portset *ports)
+{
+	char list[MULTIPORT_MAX * sizeof("65535,")];
+	char s[sizeof(list) + 48];
+	uint32_t i = 0;
+	int err = 0;
+
+	if (!ports || !has_multiport(proto)) {
+		snprintf(s, sizeof(s), "-p %u ", proto);
+		return strset_add(set, s);
+	}
+	while (i < ports->n && !err) {
+		unsigned int room = MULTIPORT_MAX;
+		size_t len = 0;
+
+		for (; i < ports->n; i++) {
+			const struct xct_port_range *r = &ports->ranges[i];
+			unsigned int need = r->first == r->last ? 1 : 2;
+
+			if (need > room)
+				break;
+			room -= need;
+			len += (size_t)snprintf(list + len, sizeof(list) - len,
+						need == 1 ? "%s%u" : "%s%u:%u",
+						len ? "," : "", r->first,
+						r->last);
+		}
+		snprintf(s, sizeof(s), "-p %u -m multiport --dports %s ", proto,
+			 list);
+		err = strset_add(set, s);
+	}
+	return err;
+}
+
+static bool speaks_of(const struct xct_rule *rule, int af)
+{
+	return (!rule->match.family || rule->match.family == af) &&
+	       (!rule->nat.addr.family || rule->nat.addr.family == af);
+}
+
+enum dimension { IN, DST, PROTO, DIMENSIONS };
+
+static size_t combinations(const struct xct_strset dims[static DIMENSIONS])
+{
+	size_t n = 1;
+
+	for (int d = 0; d < DIMENSIONS; d++)
+		n *= dims[d].n ? dims[d].n : 1;
+	return n;
+}
+
+/* Every combination of one string of each dimension; where there are too many
+ * the dimension with the most is left out: wider, and fewer. */
+static int add_product(struct xct_strset *set,
+		       struct xct_strset dims[static DIMENSIONS])
+{
+	static const char none[] = "";
+	char s[512];
+	size_t total;
+	int err = 0;
+
+	while ((total = combinations(dims)) > SELECTORS_MAX) {
+		int most = IN;
+
+		for (int d = DST; d < DIMENSIONS; d++)
+			if (dims[d].n > dims[most].n)
+				most = d;
+		strset_fini(&dims[most]);
+	}
+	for (size_t i = 0; i < total && !err; i++) {
+		const char *part[DIMENSIONS];
+		size_t rest = i;
+
+		for (int d = 0; d < DIMENSIONS; d++) {
+			part[d] = none;
+			if (dims[d].n) {
+				part[d] = dims[d].v[rest % dims[d].n];
+				rest /= dims[d].n;
+			}
+		}
+		snprintf(s, sizeof(s), "%s%s%s", part[IN], part[DST],
+			 part[PROTO]);
+		err = strset_add(set, s);
+	}
+	return err;
+}
+
+/* What a dnat or redirect rule may translate, of one family. */
+static int add_dnat_rule(struct xct_strset *set, const struct xct_ruleset *rs,
+			 const struct xct_rule *rule, int af)
+{
+	const struct xct_match *m = &rule->match;
+	struct xct_strset dims[DIMENSIONS] = { { NULL, 0 } };
+	int err = 0;
+
+	if (m->in != XCT_ANY)
+		err = add_interfaces(&dims[IN], &rs->ifsets[m->in]);
+	if (m->dst != XCT_ANY) {
+		const struct xct_addrset *as = &rs->addrsets[m->dst];
+
+		for (uint32_t i = 0; i < as->n && !err; i++)
+			if (as->ranges[i].family == af)
+				err = add_range(&dims[DST], &as->ranges[i]);
+		if (!err && !dims[DST].n)
+			goto out; /* no address of this family */
+	}
+	if (m->proto != XCT_ANY) {
+		const struct xct_portset *ports =
+			m->dport == XCT_ANY ? NULL : &rs->portsets[m->dport];
+
+		for (unsigned int p = 0; p < 256 && !err; p++)
+			if (xct_byteset_has(&rs->protosets[m->proto],
+					    (uint8_t)p))
+				err = add_protocol(&dims[PROTO], (uint8_t)p,
+						   ports);
+	}
+	if (!err)
+		err = add_product(set, dims);
+out:
+	for (int d = 0; d < DIMENSIONS; d++)
+		strset_fini(&dims[d]);
+	return err;
+}
+
+void xct_hookplan_fini(struct xct_hookplan *plan)
+{
+	strset_fini(&plan->pre);
+	plan->has_out = false;
+}
+
+static int add_icmp_errors(struct xct_strset *set, int af)
+{
+	int err = 0;
+
+	for (unsigned int type = 0; type < 256 && !err; type++) {
+		char s[48];
+
+		if (af == AF_INET6 && type > 4)
+			break; /* the rest of its errors is not assigned */
+		if (!type || !xct_icmp_is_error((uint8_t)af, (uint8_t)type))
+			continue;
+		snprintf(s, sizeof(s),
+			 af == AF_INET ? "-p icmp --icmp-type %u "
+				       : "-p ipv6-icmp --icmpv6-type %u ",
+			 type);
+		err = strset_add(set, s);
+	}
+	return err;
+}
+
+int xct_hookplan_build(struct xct_hookplan *plan, const struct xct_ruleset *rs,
+		       int af)
+{
+	size_t n_snat;
+	int err = 0;
+
+	for (uint32_t i = 0; i < rs->n_snat && !err; i++) {
+		const struct xct_rule *rule = &rs->snat[i];
+
+		if (rule->action == XCT_ACT_SNAT &&
+		    rule->nat.addr.family == af && speaks_of(rule, af))
+			err = add_range(&plan->pre, &rule->nat.addr);
+	}
+	n_snat = plan->pre.n;
+	for (uint32_t i = 0; i < rs->n_dnat && !err; i++) {
+		const struct xct_rule *rule = &rs->dnat[i];
+
+		if (rule->action == XCT_ACT_EXEMPT || !speaks_of(rule, af))
+			continue;
+		if (rule->is_local)
+			plan->has_out = true;
+		else
+			err = add_dnat_rule(&plan->pre, rs, rule, af);
+	}
+	/* Errors about translated flows come for whatever they quote. */
+	if (!err && plan->pre.n > n_snat)
+		err = add_icmp_errors(&plan->pre, af);
+	return err;
+}
+
+int xct_hookplan_merge(struct xct_hookplan *plan,
+		       const struct xct_hookplan *other)
+{
+	int err = 0;
+
+	plan->has_out |= other->has_out;
+	for (size_t i = 0; i < other->pre.n && !err; i++)
+		err = strset_add(&plan->pre, other->pre.v[i]);
+	return err;
+}
