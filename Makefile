@@ -162,11 +162,11 @@ format: ## lay out all C files with clang-format
 fuzz: ## fuzz for FUZZ_TIME seconds each (needs clang)
 	$(Q)tests/fuzz/run.sh $(or $(FUZZ_TIME),30) $(FUZZ_SRC)
 
-bench-engine: $(B)/tests/bench/engine ## what the engine alone costs; ROUNDS=
+bench-engine: $(B)/tests/bench/engine ## what the engine alone costs; ROUNDS= FLOWS=
 	$(Q)mkdir -p $(B)/bench
 	$(Q)$< $(B)/bench/engine.json \
 		"$$(git describe --always --dirty 2>/dev/null || echo none)" \
-		$(ROUNDS)
+		$(or $(ROUNDS),5) $(FLOWS)
 
 bench-size: all $(BENCH_BIN) ## what a large table costs; FLOWS= RULES= ROUNDS= (root)
 	$(Q)XCT_BUILD=$(abspath $(B)) $(PYTHON) tests/bench/size.py \
