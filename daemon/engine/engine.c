@@ -113,7 +113,7 @@ static enum worth worth_of(const struct xct_flow *flow)
 
 	if (!(flow->status & (XCT_STATUS_ASSURED | XCT_STATUS_SEEN_REPLY)))
 		return WORTH_UNANSWERED;
-	l4 = xct_l4(flow->tuple[0].family, flow->tuple[0].proto);
+	l4 = xct_l4(flow->side[0].tuple.family, flow->side[0].tuple.proto);
 	if (l4->can_evict && l4->can_evict(flow))
 		return WORTH_CLOSING;
 	return flow->status & XCT_STATUS_ASSURED ? WORTH_KEEPING
@@ -157,7 +157,7 @@ void xct_visit_report(const struct xct_visit *v, const struct xct_event *event)
 }
 
 struct xct_flow *xct_flow_enter(struct xct_engine *eng,
-				const struct xct_flow *draft)
+				const struct xct_flow *draft, bool is_of_packet)
 {
 	struct xct_flow *flow;
 	uint64_t id;
@@ -170,6 +170,10 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 		return NULL;
 	}
 	*flow = *draft;
+	*xct_table_cold(&eng->table, flow) =
+		*xct_table_cold(&eng->table, draft);
+	if (is_of_packet) /* before it lives: else it might count twice */
+		xct_table_note(&eng->table, flow, XCT_DIR_ORIG, 0, 0);
 	xct_table_insert(&eng->table, flow, id);
 	if (flow->status & XCT_STATUS_DST_NAT)
 		xct_table_index_routed(&eng->table, flow);
@@ -187,10 +191,8 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 struct xct_flow *xct_visit_enter(struct xct_visit *v,
 				 const struct xct_flow *draft)
 {
-	struct xct_flow *flow = xct_flow_enter(v->eng, draft);
+	struct xct_flow *flow = xct_flow_enter(v->eng, draft, true);
 
-	if (flow)
-		xct_table_note(&v->eng->table, flow, XCT_DIR_ORIG, 0, 0);
 	if (!flow)
 		xct_visit_report(
 			v, &(struct xct_event){ .type = XCT_EVENT_TABLE_FULL });
@@ -214,19 +216,23 @@ void xct_flow_describe(const struct xct_engine *eng,
 		       const struct xct_flow *flow, xct_msec now,
 		       struct xct_flow_info *info)
 {
+	const struct xct_flow_cold *cold = xct_table_cold(&eng->table, flow);
+
 	memset(info, 0, sizeof(*info));
 	info->id = flow->id;
-	memcpy(info->tuple, flow->tuple, sizeof(info->tuple));
-	memcpy(info->packets, flow->packets, sizeof(info->packets));
-	memcpy(info->bytes, flow->bytes, sizeof(info->bytes));
-	info->age_ms = xct_flow_age(flow, now);
+	for (int dir = 0; dir < XCT_DIRS; dir++) {
+		info->tuple[dir] = flow->side[dir].tuple;
+		info->packets[dir] = flow->side[dir].packets;
+		info->bytes[dir] = flow->side[dir].bytes;
+	}
+	info->age_ms = xct_flow_age(cold, now);
 	info->status = flow->status & ~XCT_STATUS_PRIVATE;
-	info->mark = flow->mark;
+	info->mark = cold->mark;
 	if (flow->expires_at > now)
 		info->timeout_s = (uint32_t)((flow->expires_at - now) / 1000);
-	if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_TCP) {
+	if (flow->side[XCT_DIR_ORIG].tuple.proto == IPPROTO_TCP) {
 		info->state = flow->track.tcp.state;
-	} else if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_SCTP) {
+	} else if (flow->side[XCT_DIR_ORIG].tuple.proto == IPPROTO_SCTP) {
 		info->state = flow->track.sctp.state;
 		memcpy(info->vtag, flow->track.sctp.vtag, sizeof(info->vtag));
 	}
@@ -234,13 +240,14 @@ void xct_flow_describe(const struct xct_engine *eng,
 	info->has_timestamps = eng->cfg.timestamps;
 }
 
-bool xct_flow_is_chosen(const struct xct_flow *flow,
+bool xct_flow_is_chosen(const struct xct_engine *eng,
+			const struct xct_flow *flow,
 			const struct xct_flow_info *info,
 			const struct xct_flow_filter *filter)
 {
 	return xct_flow_filter_match(filter, info) &&
 	       (!(filter->fields & XCT_FILTER_MASQ_IF) ||
-		filter->masq_if == flow->masq_if);
+		filter->masq_if == xct_table_cold(&eng->table, flow)->masq_if);
 }
 
 bool xct_flow_is_shown(const struct xct_flow *flow, xct_msec now)
@@ -267,7 +274,7 @@ static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		if (!xct_flow_is_shown(flow, now))
 			continue;
 		xct_flow_describe(eng, flow, now, &info);
-		if (filter && !xct_flow_is_chosen(flow, &info, filter))
+		if (filter && !xct_flow_is_chosen(eng, flow, &info, filter))
 			continue;
 		if (fn)
 			go_on = fn(ctx, &info);
@@ -350,8 +357,7 @@ void xct_engine_configure(struct xct_engine *eng,
 
 size_t xct_region_size(uint32_t max_flows)
 {
-	return sizeof(struct xct_region_header) +
-	       (size_t)max_flows * sizeof(struct xct_flow);
+	return xct_table_region_size(max_flows);
 }
 
 int xct_region_copy(void *to, uint32_t to_max, const void *from,
@@ -398,7 +404,7 @@ static bool adopt(void *ctx, struct xct_flow *flow)
 	/* Its source was being chosen: that is done again. */
 	if (!is_confirmed(flow)) {
 		flow->status &= ~(uint32_t)XCT_STATUS_SRC_NAT;
-		flow->masq_if = 0;
+		xct_table_cold(&a->eng->table, flow)->masq_if = 0;
 	}
 	if (xct_flow_masq(a->eng, flow) != XCT_MASQ_THERE) {
 		a->report->gone++;
@@ -429,8 +435,8 @@ int xct_engine_attach(struct xct_engine **out, void *region, void *work,
 	eng->random.key.k[0] = cfg->seed.k[1];
 	eng->random.key.k[1] = ~cfg->seed.k[0];
 	report->was_new = header->magic == 0;
-	xct_wheel_init(&eng->wheel, (void *)((char *)region + sizeof(*header)),
-		       now);
+	xct_wheel_init(&eng->wheel, xct_region_flows(region),
+		       xct_region_cold(region, max_flows), now);
 	err = xct_table_attach(&eng->table, region,
 			       (char *)work + engine_room(), max_flows,
 			       &cfg->seed, adopt, &a, &refused);

@@ -49,14 +49,14 @@ int xct_flow_change_check(const struct xct_flow_change *change, int proto)
 
 static void set_state(struct xct_flow *flow, uint8_t state)
 {
-	if (flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_TCP)
+	if (flow->side[XCT_DIR_ORIG].tuple.proto == IPPROTO_TCP)
 		flow->track.tcp.state = state;
 	else
 		flow->track.sctp.state = state;
 }
 
 /* Make @change, which is right for the flow's protocol, to its record. */
-static void change_flow(struct xct_flow *flow,
+static void change_flow(struct xct_flow *flow, struct xct_flow_cold *cold,
 			const struct xct_flow_change *change, xct_msec now)
 {
 	xct_msec timeout = (xct_msec)change->timeout_s * 1000;
@@ -64,7 +64,7 @@ static void change_flow(struct xct_flow *flow,
 	if (change->fields & XCT_CHANGE_STATUS)
 		flow->status |= change->status;
 	if (change->fields & XCT_CHANGE_MARK)
-		flow->mark = (flow->mark & ~change->mark_mask) ^ change->mark;
+		cold->mark = (cold->mark & ~change->mark_mask) ^ change->mark;
 	if (change->fields & XCT_CHANGE_TIMEOUT) {
 		if (timeout > TIMEOUT_MAX_MS)
 			timeout = TIMEOUT_MAX_MS;
@@ -76,8 +76,8 @@ static void change_flow(struct xct_flow *flow,
 		memcpy(flow->track.sctp.vtag, change->vtag,
 		       sizeof(change->vtag));
 	if (change->fields & XCT_CHANGE_ZERO) {
-		memset(flow->packets, 0, sizeof(flow->packets));
-		memset(flow->bytes, 0, sizeof(flow->bytes));
+		for (int dir = 0; dir < XCT_DIRS; dir++)
+			flow->side[dir].packets = flow->side[dir].bytes = 0;
 	}
 }
 
@@ -108,10 +108,12 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		if (!xct_flow_is_shown(flow, now))
 			continue;
 		xct_flow_describe(eng, flow, now, &before);
-		if (!xct_flow_is_chosen(flow, &before, &update->filter) ||
-		    xct_flow_change_check(change, flow->tuple[0].proto) < 0)
+		if (!xct_flow_is_chosen(eng, flow, &before, &update->filter) ||
+		    xct_flow_change_check(change, flow->side[0].tuple.proto) <
+			    0)
 			continue;
-		change_flow(flow, change, now);
+		change_flow(flow, xct_table_cold(&eng->table, flow), change,
+			    now);
 		xct_flow_describe(eng, flow, now, &after);
 		xct_wheel_update(&eng->wheel, flow);
 		if (change->fields & XCT_CHANGE_ZERO) {
@@ -248,16 +250,16 @@ bool xct_flow_is_taken(struct xct_engine *eng, const struct xct_tuple *t,
 	return flow;
 }
 
-static int make_draft(struct xct_engine *eng, const struct xct_flow_create *req,
+static int fill_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 		      xct_msec now, struct xct_flow *draft)
 {
-	struct xct_tuple *orig = &draft->tuple[XCT_DIR_ORIG];
-	struct xct_tuple *reply = &draft->tuple[XCT_DIR_REPLY];
+	struct xct_flow_cold *cold = xct_table_cold(&eng->table, draft);
+	struct xct_tuple *orig = &draft->side[XCT_DIR_ORIG].tuple;
+	struct xct_tuple *reply = &draft->side[XCT_DIR_REPLY].tuple;
 	const struct xct_l4_ops *l4;
 	struct xct_tuple leaving;
 	int err;
 
-	memset(draft, 0, sizeof(*draft));
 	err = xct_flow_check_original(&req->tuple[XCT_DIR_ORIG], orig);
 	if (!err)
 		err = take_reply(req, orig, reply);
@@ -280,8 +282,8 @@ static int make_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 	if (xct_flow_is_taken(eng, reply, now))
 		return -EEXIST;
 	draft->status |= XCT_STATUS_CONFIRMED;
-	draft->created_at = now;
-	change_flow(draft, &req->change, now);
+	cold->created_at = now;
+	change_flow(draft, cold, &req->change, now);
 	if (l4->join)
 		l4->join(&draft->track);
 	return 0;
@@ -290,15 +292,15 @@ static int make_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 int xct_engine_create(struct xct_engine *eng, const struct xct_flow_create *req,
 		      xct_msec now)
 {
+	struct xct_flow *draft = xct_table_draft(&eng->table);
 	const struct xct_flow *flow;
-	struct xct_flow draft;
 	int err;
 
 	eng->now = now;
-	err = make_draft(eng, req, now, &draft);
+	err = fill_draft(eng, req, now, draft);
 	if (err)
 		return err;
-	flow = xct_flow_enter(eng, &draft);
+	flow = xct_flow_enter(eng, draft, false);
 	if (!flow)
 		return -ENOMEM;
 	xct_flow_tell(eng, flow, XCT_FLOW_NEW, PARTS_BY_HAND);

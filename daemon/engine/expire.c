@@ -32,19 +32,33 @@ static uint32_t level_slot(int level, uint32_t tick)
 }
 
 void xct_wheel_init(struct xct_wheel *wheel, struct xct_flow *flows,
-		    xct_msec now)
+		    struct xct_flow_cold *cold, xct_msec now)
 {
 	wheel->flows = flows;
+	wheel->cold = cold;
 	wheel->tick = (uint32_t)(now >> XCT_TICK_SHIFT);
 	for (uint32_t i = 0; i < XCT_WHEEL_SLOTS; i++)
 		wheel->heads[i] = NONE;
 }
 
+/* Put record @index on @slot, which is the one of @tick. */
+static void push(struct xct_wheel *wheel, uint32_t index, uint32_t slot,
+		 uint32_t tick)
+{
+	struct xct_flow_cold *cold = &wheel->cold[index];
+
+	wheel->flows[index].timer_tick = tick;
+	cold->timer_prev = PREV_IS_SLOT | slot;
+	cold->timer_next = wheel->heads[slot];
+	if (cold->timer_next != NONE)
+		wheel->cold[cold->timer_next].timer_prev = index;
+	wheel->heads[slot] = index;
+}
+
 void xct_wheel_add(struct xct_wheel *wheel, struct xct_flow *flow)
 {
 	const uint32_t horizon = 1u << (LEVEL0_BITS + 3 * LEVEL_BITS);
-	uint32_t index = (uint32_t)(flow - wheel->flows);
-	uint32_t tick = xct_wheel_tick(flow->expires_at), slot, ahead;
+	uint32_t tick = xct_wheel_tick(flow->expires_at), ahead;
 	int level = 0;
 
 	/* Never into the slot being worked on: it would not end. */
@@ -57,24 +71,21 @@ void xct_wheel_add(struct xct_wheel *wheel, struct xct_flow *flow)
 	}
 	while (level < LEVELS - 1 && ahead >= 1u << level_shift(level + 1))
 		level++;
-	slot = level_slot(level, tick);
-	flow->timer_tick = tick;
-	flow->timer_prev = PREV_IS_SLOT | slot;
-	flow->timer_next = wheel->heads[slot];
-	if (flow->timer_next != NONE)
-		wheel->flows[flow->timer_next].timer_prev = index;
-	wheel->heads[slot] = index;
+	push(wheel, (uint32_t)(flow - wheel->flows), level_slot(level, tick),
+	     tick);
 }
 
 void xct_wheel_remove(struct xct_wheel *wheel, struct xct_flow *flow)
 {
-	if (flow->timer_prev & PREV_IS_SLOT)
-		wheel->heads[flow->timer_prev & ~PREV_IS_SLOT] =
-			flow->timer_next;
+	const struct xct_flow_cold *cold = &wheel->cold[flow - wheel->flows];
+
+	if (cold->timer_prev & PREV_IS_SLOT)
+		wheel->heads[cold->timer_prev & ~PREV_IS_SLOT] =
+			cold->timer_next;
 	else
-		wheel->flows[flow->timer_prev].timer_next = flow->timer_next;
-	if (flow->timer_next != NONE)
-		wheel->flows[flow->timer_next].timer_prev = flow->timer_prev;
+		wheel->cold[cold->timer_prev].timer_next = cold->timer_next;
+	if (cold->timer_next != NONE)
+		wheel->cold[cold->timer_next].timer_prev = cold->timer_prev;
 }
 
 /* Spread the slots of upper levels whose range begins with this tick. Returns
@@ -88,7 +99,8 @@ static bool cascade(struct xct_wheel *wheel, uint32_t *budget)
 		if (wheel->tick & low)
 			continue;
 		while (*head != NONE) {
-			struct xct_flow *flow = &wheel->flows[*head];
+			uint32_t index = *head;
+			struct xct_flow *flow = &wheel->flows[index];
 			uint32_t tick = xct_wheel_tick(flow->expires_at);
 
 			if (!*budget)
@@ -96,21 +108,11 @@ static bool cascade(struct xct_wheel *wheel, uint32_t *budget)
 			--*budget;
 			xct_wheel_remove(wheel, flow);
 			/* Due right now: level 0's slot of this very tick. */
-			if ((int32_t)(tick - wheel->tick) <= 0) {
-				uint32_t slot = level_slot(0, wheel->tick);
-				uint32_t first = wheel->heads[slot];
-
-				flow->timer_tick = wheel->tick;
-				flow->timer_prev = PREV_IS_SLOT | slot;
-				flow->timer_next = first;
-				wheel->heads[slot] =
-					(uint32_t)(flow - wheel->flows);
-				if (first != NONE)
-					wheel->flows[first].timer_prev =
-						wheel->heads[slot];
-			} else {
+			if ((int32_t)(tick - wheel->tick) <= 0)
+				push(wheel, index, level_slot(0, wheel->tick),
+				     wheel->tick);
+			else
 				xct_wheel_add(wheel, flow);
-			}
 		}
 	}
 	return true;

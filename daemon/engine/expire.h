@@ -15,13 +15,14 @@
 #define XCT_WHEEL_SLOTS (256 + 3 * 64)
 
 struct xct_wheel {
-	struct xct_flow *flows; /* the records; links are indices into it */
-	uint32_t tick;		/* the one being worked on */
+	struct xct_flow *flows;	    /* the records .. */
+	struct xct_flow_cold *cold; /* .. with the links, which are indices */
+	uint32_t tick;		    /* the one being worked on */
 	uint32_t heads[XCT_WHEEL_SLOTS];
 };
 
 void xct_wheel_init(struct xct_wheel *wheel, struct xct_flow *flows,
-		    xct_msec now);
+		    struct xct_flow_cold *cold, xct_msec now);
 
 /* Put a flow that is on no slot onto the wheel, for flow->expires_at. */
 void xct_wheel_add(struct xct_wheel *wheel, struct xct_flow *flow);

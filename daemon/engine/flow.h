@@ -77,21 +77,30 @@ union xct_track {
 #define XCT_STATUS_MET_EARLY(dir) (UINT32_C(1) << (28 + (dir)))
 #define XCT_STATUS_PRIVATE	  (UINT32_C(15) << 28)
 
+/* A direction of a connection, and what has gone that way. */
+struct xct_flow_side {
+	struct xct_tuple tuple;
+	uint64_t packets;
+	uint64_t bytes;
+};
+
 /*
- * In the order of use: a hit reads one tuple, or both, and what follows up to
- * the counters, or up to the TCP state. What stands behind that is touched when
- * a flow begins and ends, or is shown.
+ * Three cache lines, of which a hit needs the first and that of its direction;
+ * a translated packet both directions' (the tuples are each other's target),
+ * TCP the end of its track. What a hit does not need is not here but in
+ * struct xct_flow_cold.
  */
 struct xct_flow {
-	struct xct_tuple tuple[XCT_DIRS];
-	uint64_t id; /* 0: the record is free, or was torn mid-write */
 	xct_msec expires_at;
-	uint32_t status;     /* enum xct_flow_status, XCT_STATUS_NEWS */
+	uint32_t status;     /* enum xct_flow_status, XCT_STATUS_PRIVATE */
 	uint32_t timer_tick; /* when the timer wheel will look at it */
-	uint64_t packets[XCT_DIRS];
-	uint64_t bytes[XCT_DIRS];
 	union xct_track track;
+	struct xct_flow_side side[XCT_DIRS];
+	uint64_t id; /* 0: the record is free, or was torn mid-write */
+};
 
+/* The rest of a record, with the same index in an array of its own. */
+struct xct_flow_cold {
 	xct_msec created_at; /* may be before the clock began: xct_flow_age() */
 	uint32_t mark;
 	uint32_t masq_if; /* index of the masquerading interface, or 0 */
@@ -102,15 +111,25 @@ struct xct_flow {
 	uint32_t timer_prev;
 };
 
+#define XCT_CACHE_LINE 64
+
+_Static_assert(sizeof(struct xct_flow) == 3 * XCT_CACHE_LINE &&
+		       offsetof(struct xct_flow, track) +
+				       sizeof(struct xct_udp_track) <=
+			       XCT_CACHE_LINE &&
+		       offsetof(struct xct_flow, side[XCT_DIR_REPLY]) ==
+			       2 * XCT_CACHE_LINE,
+	       "a hit needs two lines");
 /* With its share of the indexes a flow takes less than 256 bytes. */
-_Static_assert(sizeof(struct xct_flow) == 232, "the layout of a region");
+_Static_assert(sizeof(struct xct_flow_cold) == 40, "the layout of a region");
 
 /* How old it is at @now. A flow of a snapshot may be older than the clock, so
  * @created_at has wrapped; one of another thread's batch may be of the next
  * millisecond. */
-static inline xct_msec xct_flow_age(const struct xct_flow *flow, xct_msec now)
+static inline xct_msec xct_flow_age(const struct xct_flow_cold *cold,
+				    xct_msec now)
 {
-	xct_msec age = now - flow->created_at;
+	xct_msec age = now - cold->created_at;
 
 	return (int64_t)age > 0 ? age : 0;
 }

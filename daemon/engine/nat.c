@@ -244,7 +244,7 @@ static bool try_known_source(void *ctx, struct xct_flow *flow)
 	struct xct_tuple leaving;
 
 	if (flow == search->self ||
-	    !xct_tuple_invert(&flow->tuple[XCT_DIR_REPLY], &leaving))
+	    !xct_tuple_invert(&flow->side[XCT_DIR_REPLY].tuple, &leaving))
 		return false;
 	search->candidate.src = leaving.src;
 	search->candidate.sport = leaving.sport;
@@ -258,7 +258,7 @@ bool xct_nat_source(const struct xct_nat *nat,
 	struct xct_tuple sender = *t;
 	const xct_be16 *part;
 
-	sender.zone = nat->flow->tuple[XCT_DIR_ORIG].zone;
+	sender.zone = nat->flow->side[XCT_DIR_ORIG].tuple.zone;
 	if (!range->is_random) {
 		if (source_in_range(range, t)) {
 			if (!is_used(nat, t))

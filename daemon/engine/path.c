@@ -64,10 +64,10 @@ static bool is_redirect(const struct xct_visit *v)
 static inline void account(struct xct_visit *v, struct xct_flow *flow,
 			   enum xct_dir dir)
 {
-	xct_table_note(&v->eng->table, flow, dir, flow->packets[dir],
-		       flow->bytes[dir]);
-	flow->packets[dir]++;
-	flow->bytes[dir] += v->pkt.l3_len;
+	xct_table_note(&v->eng->table, flow, dir, flow->side[dir].packets,
+		       flow->side[dir].bytes);
+	flow->side[dir].packets++;
+	flow->side[dir].bytes += v->pkt.l3_len;
 }
 
 static inline void init_ctx(const struct xct_visit *v, enum xct_dir dir,
@@ -90,7 +90,7 @@ static bool is_related(const struct xct_visit *v)
 	struct xct_addr src, dst;
 
 	xct_pkt_addrs(&v->pkt, &src, &dst);
-	return xct_addr_equal(&dst, &v->flow->tuple[v->dir].dst);
+	return xct_addr_equal(&dst, &v->flow->side[v->dir].tuple.dst);
 }
 
 enum tracked {
@@ -188,33 +188,33 @@ static enum tracked track(struct xct_visit *v)
 	return tracked;
 }
 
-/* Make a flow of the first packet of a connection, not in the table yet. False
- * if it can open none; the verdict is then made. */
-static bool open_flow(struct xct_visit *v, struct xct_flow *draft)
+/* Draft a flow of the first packet of a connection. NULL if it can open none;
+ * the verdict is then made. */
+static struct xct_flow *open_flow(struct xct_visit *v)
 {
+	struct xct_flow *draft = xct_table_draft(&v->eng->table);
 	struct xct_l4_ctx ctx;
 
-	memset(draft, 0, sizeof(*draft));
 	if (v->is_error) {
 		xct_policy_invalid(v, XCT_REASON_ICMP_UNRELATED);
-		return false;
+		return NULL;
 	}
-	draft->tuple[XCT_DIR_ORIG] = v->tuple;
-	draft->created_at = v->now;
-	if (!xct_tuple_invert(&v->tuple, &draft->tuple[XCT_DIR_REPLY])) {
+	draft->side[XCT_DIR_ORIG].tuple = v->tuple;
+	xct_table_cold(&v->eng->table, draft)->created_at = v->now;
+	if (!xct_tuple_invert(&v->tuple, &draft->side[XCT_DIR_REPLY].tuple)) {
 		xct_policy_invalid(v, XCT_REASON_ICMP_TYPE);
-		return false;
+		return NULL;
 	}
 	init_ctx(v, XCT_DIR_ORIG, &ctx);
 	if (v->l4->open(&ctx, draft) != XCT_L4_OK ||
 	    v->l4->update(&ctx, draft) == XCT_L4_INVALID) {
 		xct_policy_invalid_flow(v, &ctx);
-		return false;
+		return NULL;
 	}
 	xct_visit_set_class(v, XCT_CLASS_NEW);
-	draft->packets[XCT_DIR_ORIG] = 1;
-	draft->bytes[XCT_DIR_ORIG] = v->pkt.l3_len;
-	return true;
+	draft->side[XCT_DIR_ORIG].packets = 1;
+	draft->side[XCT_DIR_ORIG].bytes = v->pkt.l3_len;
+	return draft;
 }
 
 /* ---- rewriting ---- */
@@ -258,7 +258,7 @@ static XCT_APART bool edit_error(struct xct_visit *v,
 {
 	enum xct_dir inner_dir =
 		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
-	struct xct_tuple inner = v->flow->tuple[inner_dir];
+	struct xct_tuple inner = v->flow->side[inner_dir].tuple;
 	unsigned int inner_halves = other_halves(halves);
 
 	keep_foreign_id(&v->quoted, &inner, inner_dir, inner_halves);
@@ -299,7 +299,7 @@ static bool rewrite(struct xct_visit *v, unsigned int halves)
 		return false;
 	}
 	/* A packet of one direction becomes the inverse of the other. */
-	(void)xct_tuple_invert(&v->flow->tuple[other], &target);
+	(void)xct_tuple_invert(&v->flow->side[other].tuple, &target);
 	if (v->is_error) {
 		is_done = edit_error(v, &target, halves);
 	} else {
@@ -360,7 +360,7 @@ static bool reserve_reply(struct xct_visit *v, struct xct_flow *draft,
 			  struct xct_tuple *leaving)
 {
 	static const struct xct_nat_range any = { .port_first = 0 };
-	struct xct_tuple *reply = &draft->tuple[XCT_DIR_REPLY];
+	struct xct_tuple *reply = &draft->side[XCT_DIR_REPLY].tuple;
 	struct xct_engine *eng = v->eng;
 	struct xct_nat nat;
 	bool is_free;
@@ -385,7 +385,7 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 {
 	const struct xct_rule *rule = NULL;
 	struct xct_tuple leaving = v->tuple;
-	struct xct_flow draft;
+	struct xct_flow *draft;
 
 	if (!v->is_error && !xct_policy_destination(v, &rule, &leaving))
 		return;
@@ -393,26 +393,27 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 		if (rule)
 			xct_policy_count(v, rule);
 		/* What it would open, nobody will remember. */
-		if (!v->is_dying || open_flow(v, &draft))
+		if (!v->is_dying || open_flow(v))
 			xct_visit_accept(v, XCT_STAGE_FRESH);
 		return;
 	}
-	if (!open_flow(v, &draft))
+	draft = open_flow(v);
+	if (!draft)
 		return;
 	xct_policy_count(v, rule);
-	if (!reserve_reply(v, &draft, &leaving)) {
+	if (!reserve_reply(v, draft, &leaving)) {
 		v->eng->stats.insert_failed++;
 		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
 		return;
 	}
-	draft.status |= XCT_STATUS_DST_NAT;
+	draft->status |= XCT_STATUS_DST_NAT;
 	if (rule->has_mark)
-		draft.mark = rule->mark;
+		xct_table_cold(&v->eng->table, draft)->mark = rule->mark;
 	/* Kept for this host's error alone, which it translates. */
 	if (dies_on_the_way_to(v, &leaving.dst))
-		draft.status |= XCT_STATUS_DYING;
+		draft->status |= XCT_STATUS_DYING;
 	v->dir = XCT_DIR_ORIG; /* also of what was an answer before */
-	v->flow = xct_visit_enter(v, &draft);
+	v->flow = xct_visit_enter(v, draft);
 	if (!v->flow)
 		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
 	else if (translate(v, XCT_HALF_DST))
@@ -492,18 +493,18 @@ static void early_known(struct xct_visit *v)
 
 static XCT_APART void late_unknown(struct xct_visit *v)
 {
-	struct xct_flow draft;
+	struct xct_flow *draft = open_flow(v);
 
-	if (!open_flow(v, &draft))
+	if (!draft)
 		return;
 	if (v->eng->rs &&
-	    !xct_policy_filter(v, &v->tuple, &draft, XCT_CLASS_NEW))
+	    !xct_policy_filter(v, &v->tuple, draft, XCT_CLASS_NEW))
 		return;
-	if (!xct_policy_source(v, &draft, false))
+	if (!xct_policy_source(v, draft, false))
 		return;
-	draft.status |= XCT_STATUS_CONFIRMED;
+	draft->status |= XCT_STATUS_CONFIRMED;
 	v->dir = XCT_DIR_ORIG;
-	v->flow = xct_visit_enter(v, &draft);
+	v->flow = xct_visit_enter(v, draft);
 	if (!v->flow)
 		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
 	else if (!translate(v, halves_of(v->flow, XCT_DIR_ORIG)))
@@ -531,8 +532,8 @@ static void late_known(struct xct_visit *v)
 	/* A port can be changed anywhere, but it has been routed already. An
 	 * error that goes elsewhere is not the flow's: track() says so. */
 	if (halves & XCT_HALF_DST && (!v->is_error || is_related(v)) &&
-	    !xct_addr_equal(&v->flow->tuple[v->dir].dst,
-			    &v->flow->tuple[other].src)) {
+	    !xct_addr_equal(&v->flow->side[v->dir].tuple.dst,
+			    &v->flow->side[other].tuple.src)) {
 		xct_visit_drop(v, XCT_REASON_LATE_HOOK);
 		return;
 	}
@@ -600,7 +601,6 @@ static void track_refused(struct xct_visit *v)
 				  .is_dying = true };
 	uint32_t len = length_of_quoted(&v->quoted);
 	enum tracked tracked = TRACKED_NOTHING;
-	struct xct_flow draft;
 
 	dead.dir = v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
 	/* What an early hook has opened for it is for this error alone. */
@@ -622,7 +622,7 @@ static void track_refused(struct xct_visit *v)
 	v->eng->stats.packets++;
 	if (dead.flow)
 		tracked = track(&dead);
-	else if (!open_flow(&dead, &draft))
+	else if (!open_flow(&dead))
 		return;
 	if (tracked == TRACKED_INVALID)
 		return;

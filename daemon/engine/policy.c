@@ -120,7 +120,7 @@ bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
 	const struct xct_ruleset *rs = v->eng->rs;
 	const struct xct_chain *chain = &rs->chain[chain_of(v)];
 	const struct xct_tuple *orig =
-		flow ? &flow->tuple[XCT_DIR_ORIG] : &v->tuple;
+		flow ? &flow->side[XCT_DIR_ORIG].tuple : &v->tuple;
 	uint8_t action = chain->policy, how = chain->reject;
 	enum xct_reason reason = XCT_REASON_DEFAULT;
 	struct xct_subject subject;
@@ -134,7 +134,7 @@ bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
 			continue;
 		xct_policy_count(v, rule);
 		if (flow && rule->has_mark)
-			flow->mark = rule->mark;
+			xct_table_cold(&v->eng->table, flow)->mark = rule->mark;
 		if (rule->action == XCT_ACT_LOG)
 			continue;
 		action = rule->action;
@@ -332,6 +332,7 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 		       bool is_known)
 {
 	struct xct_engine *eng = v->eng;
+	struct xct_flow_cold *cold = xct_table_cold(&eng->table, flow);
 	struct xct_nat_range range = { .port_first = 0 };
 	struct xct_tuple routed, leaving, reply;
 	const struct xct_rule *rule;
@@ -343,7 +344,7 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 	if (rule) {
 		xct_policy_count(v, rule);
 		if (rule->has_mark)
-			flow->mark = rule->mark;
+			cold->mark = rule->mark;
 		if (rule->action == XCT_ACT_EXEMPT)
 			rule = NULL;
 		else if (!source_range(v, rule, &range))
@@ -359,11 +360,11 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 	if (!rule && !xct_tuple_equal(&leaving, &routed))
 		eng->stats.clash_resolve++;
 	if (rule && rule->action == XCT_ACT_MASQUERADE)
-		flow->masq_if = v->meta->out_if;
+		cold->masq_if = v->meta->out_if;
 	(void)xct_tuple_invert(&leaving, &reply);
 	if (!is_known)
-		flow->tuple[XCT_DIR_REPLY] = reply;
-	else if (!xct_tuple_equal(&reply, &flow->tuple[XCT_DIR_REPLY]))
+		flow->side[XCT_DIR_REPLY].tuple = reply;
+	else if (!xct_tuple_equal(&reply, &flow->side[XCT_DIR_REPLY].tuple))
 		xct_table_set_reply(&eng->table, flow, &reply);
 	if (!xct_tuple_equal(&leaving, &routed)) {
 		flow->status |= XCT_STATUS_SRC_NAT;

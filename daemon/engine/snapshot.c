@@ -29,18 +29,19 @@ _Static_assert(sizeof(union xct_track) == XCT_SAVED_TRACK, "saved as it is");
 
 static const struct xct_l4_ops *tracker_of(const struct xct_flow *flow)
 {
-	return xct_l4(flow->tuple[XCT_DIR_ORIG].family,
-		      flow->tuple[XCT_DIR_ORIG].proto);
+	return xct_l4(flow->side[XCT_DIR_ORIG].tuple.family,
+		      flow->side[XCT_DIR_ORIG].tuple.proto);
 }
 
 enum xct_masq xct_flow_masq(const struct xct_engine *eng, struct xct_flow *flow)
 {
-	const struct xct_tuple *reply = &flow->tuple[XCT_DIR_REPLY];
+	const struct xct_tuple *reply = &flow->side[XCT_DIR_REPLY].tuple;
 	const struct xct_host_ops *host = &eng->cfg.host;
+	struct xct_flow_cold *cold = xct_table_cold(&eng->table, flow);
 
-	if (!flow->masq_if || !host->masq)
+	if (!cold->masq_if || !host->masq)
 		return XCT_MASQ_THERE;
-	return host->masq(host->ctx, &flow->masq_if, reply->family,
+	return host->masq(host->ctx, &cold->masq_if, reply->family,
 			  &reply->dst);
 }
 
@@ -50,24 +51,27 @@ static void save(const struct xct_engine *eng, const struct xct_flow *flow,
 		 xct_msec now, struct xct_saved_flow *saved)
 {
 	const struct xct_host_ops *host = &eng->cfg.host;
+	const struct xct_flow_cold *cold = xct_table_cold(&eng->table, flow);
 	const struct xct_l4_ops *l4 = tracker_of(flow);
 	union xct_track track = flow->track;
 
 	memset(saved, 0, sizeof(*saved));
-	memcpy(saved->tuple, flow->tuple, sizeof(saved->tuple));
+	for (int dir = 0; dir < XCT_DIRS; dir++) {
+		saved->tuple[dir] = flow->side[dir].tuple;
+		saved->packets[dir] = flow->side[dir].packets;
+		saved->bytes[dir] = flow->side[dir].bytes;
+	}
 	saved->id = flow->id;
 	saved->left_ms = flow->expires_at - now;
-	saved->age_ms = xct_flow_age(flow, now);
-	memcpy(saved->packets, flow->packets, sizeof(saved->packets));
-	memcpy(saved->bytes, flow->bytes, sizeof(saved->bytes));
+	saved->age_ms = xct_flow_age(cold, now);
 	if (l4->save)
 		l4->save(&track, now);
 	memcpy(saved->track, &track, sizeof(track));
 	saved->status = flow->status & (STATUS_SAVED | STATUS_IMPLIED);
-	saved->mark = flow->mark;
+	saved->mark = cold->mark;
 	/* Of an interface that has just gone: its flows are about to. */
-	if (flow->masq_if && host->ifname &&
-	    !host->ifname(host->ctx, flow->masq_if, saved->masq_if))
+	if (cold->masq_if && host->ifname &&
+	    !host->ifname(host->ctx, cold->masq_if, saved->masq_if))
 		memset(saved->masq_if, 0, sizeof(saved->masq_if));
 }
 
@@ -99,8 +103,8 @@ bool xct_engine_save(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 static bool take_tuples(const struct xct_saved_flow *saved,
 			struct xct_flow *draft)
 {
-	struct xct_tuple *orig = &draft->tuple[XCT_DIR_ORIG];
-	struct xct_tuple *reply = &draft->tuple[XCT_DIR_REPLY];
+	struct xct_tuple *orig = &draft->side[XCT_DIR_ORIG].tuple;
+	struct xct_tuple *reply = &draft->side[XCT_DIR_REPLY].tuple;
 	struct xct_tuple leaving, inverse;
 
 	*reply = saved->tuple[XCT_DIR_REPLY];
@@ -134,14 +138,15 @@ static enum xct_restored take_masq(const struct xct_engine *eng,
 				   struct xct_flow *draft)
 {
 	const struct xct_host_ops *host = &eng->cfg.host;
+	struct xct_flow_cold *cold = xct_table_cold(&eng->table, draft);
 
 	if (!saved->masq_if[0])
 		return XCT_RESTORED_LOADED;
 	if (!memchr(saved->masq_if, '\0', sizeof(saved->masq_if)))
 		return XCT_RESTORED_REFUSED;
 	if (host->ifindex)
-		draft->masq_if = host->ifindex(host->ctx, saved->masq_if);
-	if (!draft->masq_if || xct_flow_masq(eng, draft) == XCT_MASQ_GONE)
+		cold->masq_if = host->ifindex(host->ctx, saved->masq_if);
+	if (!cold->masq_if || xct_flow_masq(eng, draft) == XCT_MASQ_GONE)
 		return XCT_RESTORED_GONE;
 	return XCT_RESTORED_LOADED;
 }
@@ -150,7 +155,8 @@ enum xct_restored xct_engine_restore(struct xct_engine *eng,
 				     const struct xct_saved_flow *saved,
 				     xct_msec now)
 {
-	struct xct_flow draft = { .mark = saved->mark };
+	struct xct_flow *draft = xct_table_draft(&eng->table);
+	struct xct_flow_cold *cold = xct_table_cold(&eng->table, draft);
 	const struct xct_flow *flow;
 	enum xct_restored masq;
 
@@ -159,27 +165,30 @@ enum xct_restored xct_engine_restore(struct xct_engine *eng,
 	    saved->left_ms > LEFT_MAX_MS ||
 	    saved->status & ~(uint32_t)(STATUS_SAVED | STATUS_IMPLIED))
 		return XCT_RESTORED_REFUSED;
-	if (!take_tuples(saved, &draft) || !take_track(saved, &draft, now))
+	if (!take_tuples(saved, draft) || !take_track(saved, draft, now))
 		return XCT_RESTORED_REFUSED;
 	if (!saved->left_ms)
 		return XCT_RESTORED_EXPIRED;
-	masq = take_masq(eng, saved, &draft);
+	masq = take_masq(eng, saved, draft);
 	if (masq != XCT_RESTORED_LOADED)
 		return masq;
-	if (xct_flow_is_taken(eng, &draft.tuple[XCT_DIR_ORIG], now) ||
-	    xct_flow_is_taken(eng, &draft.tuple[XCT_DIR_REPLY], now))
+	if (xct_flow_is_taken(eng, &draft->side[XCT_DIR_ORIG].tuple, now) ||
+	    xct_flow_is_taken(eng, &draft->side[XCT_DIR_REPLY].tuple, now))
 		return XCT_RESTORED_EXISTS;
 	/* A live flow is worth more than one of the past: none is evicted. */
 	if (eng->table.n_flows >= eng->table.max_flows)
 		return XCT_RESTORED_FULL;
 
-	draft.status |= (saved->status & STATUS_SAVED) | XCT_STATUS_CONFIRMED;
-	draft.expires_at = now + saved->left_ms;
-	draft.created_at = now - saved->age_ms;
-	memcpy(draft.packets, saved->packets, sizeof(draft.packets));
-	memcpy(draft.bytes, saved->bytes, sizeof(draft.bytes));
+	draft->status |= (saved->status & STATUS_SAVED) | XCT_STATUS_CONFIRMED;
+	draft->expires_at = now + saved->left_ms;
+	cold->mark = saved->mark;
+	cold->created_at = now - saved->age_ms;
+	for (int dir = 0; dir < XCT_DIRS; dir++) {
+		draft->side[dir].packets = saved->packets[dir];
+		draft->side[dir].bytes = saved->bytes[dir];
+	}
 	xct_table_raise_id(&eng->table, saved->id);
-	flow = xct_flow_enter(eng, &draft);
+	flow = xct_flow_enter(eng, draft, false);
 	assert(flow); /* there is room */
 	xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PART_STATE);
 	return XCT_RESTORED_LOADED;

@@ -2,7 +2,7 @@
 /*
  * The flow table.
  *
- * Theory of operation: a reference in the main index is (index << 1 | dir), so
+ * Theory of operation: a reference in the main index says flow and direction, so
  * that either tuple of a flow leads to it. The other two hashes are heads of
  * chains, linked both ways: one socket may have very many flows.
  *
@@ -21,6 +21,7 @@
 #include "daemon/engine/table.h"
 
 #define NONE	    XCT_FLOW_NONE
+#define RECORD_SIZE (sizeof(struct xct_flow) + sizeof(struct xct_flow_cold))
 #define ADOPT_AHEAD 16 /* records that are fetched before they are adopted */
 
 /* Few flows are translated in both ways: a quarter of the room. */
@@ -32,6 +33,12 @@ static uint32_t routed_size(uint32_t max_flows)
 static uint32_t source_size(uint32_t max_flows)
 {
 	return max_flows / 2 + 1;
+}
+
+size_t xct_table_region_size(uint32_t max_flows)
+{
+	return sizeof(struct xct_region_header) +
+	       ((size_t)max_flows + 1) * RECORD_SIZE;
 }
 
 size_t xct_table_work_size(uint32_t max_flows)
@@ -93,10 +100,10 @@ bool xct_tuple_invert(const struct xct_tuple *t, struct xct_tuple *inverse)
 void xct_flow_routed_tuple(const struct xct_flow *flow, struct xct_tuple *t)
 {
 	/* From where the original came, to where the reply comes from. */
-	*t = flow->tuple[XCT_DIR_ORIG];
-	t->dst = flow->tuple[XCT_DIR_REPLY].src;
+	*t = flow->side[XCT_DIR_ORIG].tuple;
+	t->dst = flow->side[XCT_DIR_REPLY].tuple.src;
 	if (xct_l4(t->family, t->proto)->has_ports)
-		t->dport = flow->tuple[XCT_DIR_REPLY].sport;
+		t->dport = flow->side[XCT_DIR_REPLY].tuple.sport;
 }
 
 static uint32_t *routed_bucket(const struct xct_table *tbl,
@@ -115,18 +122,28 @@ static uint32_t *source_bucket(const struct xct_table *tbl,
 	return &tbl->source[hash * tbl->source_size >> 32];
 }
 
+static uint32_t reference(const struct xct_table *tbl,
+			  const struct xct_flow *flow, enum xct_dir dir)
+{
+	bool is_translated =
+		flow->status & (XCT_STATUS_SRC_NAT | XCT_STATUS_DST_NAT);
+
+	return xct_table_index(tbl, flow) << XCT_REF_SHIFT |
+	       (is_translated ? XCT_REF_TRANSLATED : 0) | (uint32_t)dir;
+}
+
 static void link_main(struct xct_table *tbl, const struct xct_flow *flow,
 		      enum xct_dir dir)
 {
-	xct_index_add(&tbl->main, hash_in_zone(tbl, &flow->tuple[dir]),
-		      xct_table_index(tbl, flow) << 1 | (uint32_t)dir);
+	xct_index_add(&tbl->main, hash_in_zone(tbl, &flow->side[dir].tuple),
+		      reference(tbl, flow, dir));
 }
 
 static void unlink_main(struct xct_table *tbl, const struct xct_flow *flow,
 			enum xct_dir dir)
 {
-	xct_index_remove(&tbl->main, hash_in_zone(tbl, &flow->tuple[dir]),
-			 xct_table_index(tbl, flow) << 1 | (uint32_t)dir);
+	xct_index_remove(&tbl->main, hash_in_zone(tbl, &flow->side[dir].tuple),
+			 reference(tbl, flow, dir));
 }
 
 /* Returns whether the flow was in the chain. */
@@ -136,9 +153,9 @@ static void chain(struct xct_table *tbl, uint32_t *head, struct xct_flow *flow,
 	uint32_t index = xct_table_index(tbl, flow);
 
 	if (*head != NONE)
-		tbl->flows[*head].chain_prev[which] = index;
-	flow->chain_next[which] = *head;
-	flow->chain_prev[which] = NONE;
+		tbl->cold[*head].chain_prev[which] = index;
+	tbl->cold[index].chain_next[which] = *head;
+	tbl->cold[index].chain_prev[which] = NONE;
 	*head = index;
 }
 
@@ -146,15 +163,16 @@ static void chain(struct xct_table *tbl, uint32_t *head, struct xct_flow *flow,
 static bool unchain(struct xct_table *tbl, uint32_t *head,
 		    struct xct_flow *flow, enum xct_chained which)
 {
-	uint32_t next = flow->chain_next[which], prev = flow->chain_prev[which];
+	const struct xct_flow_cold *cold = xct_table_cold(tbl, flow);
+	uint32_t next = cold->chain_next[which], prev = cold->chain_prev[which];
 	uint32_t *link =
-		prev == NONE ? head : &tbl->flows[prev].chain_next[which];
+		prev == NONE ? head : &tbl->cold[prev].chain_next[which];
 
 	if (*link != xct_table_index(tbl, flow))
 		return false;
 	*link = next;
 	if (next != NONE)
-		tbl->flows[next].chain_prev[which] = prev;
+		tbl->cold[next].chain_prev[which] = prev;
 	return true;
 }
 
@@ -167,9 +185,10 @@ struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 
 	xct_index_for_each(&tbl->main, slot, hash)
 	{
-		flow = &tbl->flows[slot->ref >> 1];
-		if (xct_tuple_equal(&flow->tuple[slot->ref & 1], t)) {
-			*dir = slot->ref & 1;
+		flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
+		if (xct_tuple_equal(&flow->side[slot->ref & XCT_REF_DIR].tuple,
+				    t)) {
+			*dir = slot->ref & XCT_REF_DIR;
 			return flow;
 		}
 	}
@@ -190,9 +209,10 @@ bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
 
 	xct_index_for_each(&tbl->main, slot, hash_in_zone(tbl, t))
 	{
-		flow = &tbl->flows[slot->ref >> 1];
+		flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
 		if (flow != self &&
-		    xct_tuple_equal(&flow->tuple[slot->ref & 1], t))
+		    xct_tuple_equal(&flow->side[slot->ref & XCT_REF_DIR].tuple,
+				    t))
 			return true;
 	}
 	return false;
@@ -208,7 +228,7 @@ static struct xct_flow *find_by_routed(const struct xct_table *tbl,
 	uint32_t i;
 
 	for (i = *routed_bucket(tbl, t); i != NONE;
-	     i = flow->chain_next[XCT_CHAINED_ROUTED]) {
+	     i = tbl->cold[i].chain_next[XCT_CHAINED_ROUTED]) {
 		flow = &tbl->flows[i];
 		xct_flow_routed_tuple(flow, &routed);
 		if (xct_tuple_equal(&routed, t))
@@ -282,9 +302,9 @@ xct_table_find_source(const struct xct_table *tbl, const struct xct_tuple *t,
 	uint32_t i;
 
 	for (i = *source_bucket(tbl, t); i != NONE;
-	     i = flow->chain_next[XCT_CHAINED_SOURCE]) {
+	     i = tbl->cold[i].chain_next[XCT_CHAINED_SOURCE]) {
 		flow = &tbl->flows[i];
-		orig = &flow->tuple[XCT_DIR_ORIG];
+		orig = &flow->side[XCT_DIR_ORIG].tuple;
 		if (orig->proto == t->proto && orig->sport == t->sport &&
 		    orig->zone == t->zone && orig->family == t->family &&
 		    xct_addr_equal(&orig->src, &t->src) && fn(ctx, flow))
@@ -293,13 +313,22 @@ xct_table_find_source(const struct xct_table *tbl, const struct xct_tuple *t,
 	return NULL;
 }
 
+struct xct_flow *xct_table_draft(const struct xct_table *tbl)
+{
+	struct xct_flow *draft = &tbl->flows[tbl->max_flows];
+
+	memset(draft, 0, sizeof(*draft));
+	memset(xct_table_cold(tbl, draft), 0, sizeof(struct xct_flow_cold));
+	return draft;
+}
+
 struct xct_flow *xct_table_alloc(struct xct_table *tbl, uint64_t *id)
 {
 	struct xct_flow *flow;
 
 	if (tbl->free_head != NONE) {
 		flow = &tbl->flows[tbl->free_head];
-		tbl->free_head = flow->timer_next;
+		tbl->free_head = xct_table_cold(tbl, flow)->timer_next;
 	} else if (tbl->header->n_used < tbl->max_flows) {
 		flow = &tbl->flows[tbl->header->n_used++];
 	} else {
@@ -327,7 +356,7 @@ void xct_table_set_reply(struct xct_table *tbl, struct xct_flow *flow,
 	flow->id = 0;
 	atomic_signal_fence(memory_order_seq_cst);
 	unlink_main(tbl, flow, XCT_DIR_REPLY);
-	flow->tuple[XCT_DIR_REPLY] = *reply;
+	flow->side[XCT_DIR_REPLY].tuple = *reply;
 	link_main(tbl, flow, XCT_DIR_REPLY);
 	atomic_signal_fence(memory_order_seq_cst);
 	flow->id = id;
@@ -343,14 +372,14 @@ void xct_table_index_routed(struct xct_table *tbl, struct xct_flow *flow)
 
 void xct_table_index_source(struct xct_table *tbl, struct xct_flow *flow)
 {
-	chain(tbl, source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]), flow,
+	chain(tbl, source_bucket(tbl, &flow->side[XCT_DIR_ORIG].tuple), flow,
 	      XCT_CHAINED_SOURCE);
 }
 
 static void free_record(struct xct_table *tbl, struct xct_flow *flow)
 {
 	flow->id = 0;
-	flow->timer_next = tbl->free_head;
+	xct_table_cold(tbl, flow)->timer_next = tbl->free_head;
 	tbl->free_head = xct_table_index(tbl, flow);
 }
 
@@ -368,9 +397,10 @@ void xct_table_remove(struct xct_table *tbl, struct xct_flow *flow)
 			      XCT_CHAINED_ROUTED);
 	}
 	if (flow->status & XCT_STATUS_SRC_NAT)
-		(void)unchain(tbl,
-			      source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]),
-			      flow, XCT_CHAINED_SOURCE);
+		(void)unchain(
+			tbl,
+			source_bucket(tbl, &flow->side[XCT_DIR_ORIG].tuple),
+			flow, XCT_CHAINED_SOURCE);
 	free_record(tbl, flow);
 	tbl->n_flows--;
 }
@@ -385,7 +415,7 @@ static bool is_blank(const struct xct_region_header *header)
 static void format_region(struct xct_region_header *header, uint32_t max_flows)
 {
 	header->version = XCT_REGION_VERSION;
-	header->record_size = sizeof(struct xct_flow);
+	header->record_size = RECORD_SIZE;
 	header->max_flows = max_flows;
 	header->next_id = 1;
 	header->magic = XCT_REGION_MAGIC;
@@ -395,7 +425,7 @@ static bool is_ours(const struct xct_region_header *header, uint32_t max_flows)
 {
 	return header->magic == XCT_REGION_MAGIC &&
 	       header->version == XCT_REGION_VERSION &&
-	       header->record_size == sizeof(struct xct_flow) &&
+	       header->record_size == RECORD_SIZE &&
 	       header->max_flows == max_flows && header->n_used <= max_flows;
 }
 
@@ -407,7 +437,8 @@ static void set_back(xct_msec *at, xct_msec by)
 void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
 {
 	struct xct_region_header *header = region;
-	struct xct_flow *flows = (void *)(header + 1);
+	struct xct_flow *flows = xct_region_flows(region);
+	struct xct_flow_cold *cold = xct_region_cold(region, max_flows);
 
 	if (!is_ours(header, max_flows))
 		return; /* of another version: attach() says so */
@@ -415,8 +446,8 @@ void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
 		if (!flows[i].id)
 			continue;
 		set_back(&flows[i].expires_at, by);
-		flows[i].created_at -= by; /* xct_flow_age() */
-		if (flows[i].tuple[XCT_DIR_ORIG].proto == IPPROTO_UDP)
+		cold[i].created_at -= by; /* xct_flow_age() */
+		if (flows[i].side[XCT_DIR_ORIG].tuple.proto == IPPROTO_UDP)
 			set_back(&flows[i].track.udp.stream_at, by);
 	}
 }
@@ -427,7 +458,7 @@ int xct_table_copy(void *to, uint32_t to_max, const void *from,
 	const struct xct_region_header *old = from;
 	struct xct_region_header *header = to;
 	const struct xct_flow *flows = (const void *)(old + 1);
-	struct xct_flow *copy = (void *)(header + 1);
+	const struct xct_flow_cold *cold = (const void *)(flows + from_max + 1);
 	uint32_t n = 0;
 	int lost = 0;
 
@@ -440,10 +471,17 @@ int xct_table_copy(void *to, uint32_t to_max, const void *from,
 	for (uint32_t i = 0; i < old->n_used; i++) {
 		if (!flows[i].id)
 			continue;
-		if (n < to_max)
-			copy[n++] = flows[i];
-		else
+		if (n == to_max) {
 			lost++;
+			continue;
+		}
+		xct_region_flows(to)[n] = flows[i];
+		xct_region_cold(to, to_max)[n] = cold[i];
+		n++;
+		if (old->journal.number == i + 1) {
+			header->journal = old->journal;
+			header->journal.number = n;
+		}
 	}
 	header->n_used = n;
 	return lost;
@@ -458,13 +496,11 @@ static void undo_unsettled(struct xct_table *tbl)
 	struct xct_journal *journal = &tbl->header->journal;
 	struct xct_flow *flow;
 
-	if (journal->flow_id != 0 && journal->index < tbl->max_flows &&
+	if (journal->number != 0 && journal->number <= tbl->max_flows &&
 	    journal->dir < XCT_DIRS) {
-		flow = &tbl->flows[journal->index];
-		if (flow->id == journal->flow_id) {
-			flow->packets[journal->dir] = journal->packets;
-			flow->bytes[journal->dir] = journal->bytes;
-		}
+		flow = &tbl->flows[journal->number - 1];
+		flow->side[journal->dir].packets = journal->packets;
+		flow->side[journal->dir].bytes = journal->bytes;
 	}
 	xct_table_settle(tbl);
 }
@@ -474,8 +510,8 @@ static bool adopt_record(struct xct_table *tbl, struct xct_flow *flow,
 			 bool (*adopt)(void *ctx, struct xct_flow *flow),
 			 void *ctx)
 {
-	if (xct_table_is_taken(tbl, &flow->tuple[XCT_DIR_ORIG], NULL) ||
-	    xct_table_is_taken(tbl, &flow->tuple[XCT_DIR_REPLY], NULL) ||
+	if (xct_table_is_taken(tbl, &flow->side[XCT_DIR_ORIG].tuple, NULL) ||
+	    xct_table_is_taken(tbl, &flow->side[XCT_DIR_REPLY].tuple, NULL) ||
 	    !adopt(ctx, flow))
 		return false;
 	if (flow->id >= tbl->header->next_id)
@@ -496,12 +532,13 @@ static void fetch_buckets(const struct xct_table *tbl,
 {
 	for (int dir = 0; dir < XCT_DIRS; dir++)
 		__builtin_prefetch(
-			xct_index_home(&tbl->main,
-				       hash_in_zone(tbl, &flow->tuple[dir])),
+			xct_index_home(
+				&tbl->main,
+				hash_in_zone(tbl, &flow->side[dir].tuple)),
 			1);
 	if (flow->status & XCT_STATUS_SRC_NAT)
 		__builtin_prefetch(
-			source_bucket(tbl, &flow->tuple[XCT_DIR_ORIG]), 1);
+			source_bucket(tbl, &flow->side[XCT_DIR_ORIG].tuple), 1);
 }
 
 bool xct_table_is_known(const void *region, uint32_t max_flows)
@@ -522,7 +559,8 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 		return -EINVAL;
 
 	tbl->header = header;
-	tbl->flows = (struct xct_flow *)(header + 1);
+	tbl->flows = xct_region_flows(region);
+	tbl->cold = xct_region_cold(region, max_flows);
 	tbl->key = *key;
 	tbl->max_flows = max_flows;
 	tbl->n_flows = 0;

@@ -2,9 +2,11 @@
 /*
  * The flow table: records in the region, and the indexes that find them.
  *
- * The region is a header and @max_flows records, nothing else. Indexes (hash
- * slots, links, free list) live in working memory or in the records' link
- * fields and are rebuilt by xct_table_attach() from the records alone.
+ * The region is a header and @max_flows records, nothing else: first of all of
+ * them what a hit needs, then the rest. One more stands behind them: there a
+ * flow is drafted before it is entered. Indexes (hash slots, links, free list)
+ * live in working memory or in the records' link fields and are rebuilt by
+ * xct_table_attach() from the records alone.
  *
  *   main index   (flow, direction) by its tuple: each flow stands in it twice,
  *                so one look-up finds a packet's flow in either direction
@@ -23,7 +25,7 @@
 #include "daemon/engine/index.h"
 
 #define XCT_REGION_MAGIC   UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
-#define XCT_REGION_VERSION 4
+#define XCT_REGION_VERSION 5
 
 /*
  * The counters of a flow as they were before the packet that is in the engine's
@@ -31,10 +33,9 @@
  * then: xct_table_attach() puts them back.
  */
 struct xct_journal {
-	uint64_t flow_id; /* 0: there is no such packet */
 	uint64_t packets;
 	uint64_t bytes;
-	uint32_t index;
+	uint32_t number; /* of the record, from 1; 0: there is no such packet */
 	uint32_t dir;
 };
 
@@ -46,12 +47,14 @@ struct xct_region_header {
 	uint32_t n_used;  /* records behind these were never in use */
 	uint64_t next_id; /* no flow has this id or a higher one */
 	struct xct_journal journal;
+	uint64_t unused;
 	/* Records start here, on a cache line. */
 };
 
 struct xct_table {
 	struct xct_region_header *header;
-	struct xct_flow *flows;
+	struct xct_flow *flows;	    /* [max_flows + 1] .. */
+	struct xct_flow_cold *cold; /* .. and the rest of each */
 	struct xct_siphash_key key;
 	struct xct_index main;
 	uint32_t *routed;
@@ -63,6 +66,7 @@ struct xct_table {
 	uint32_t max_flows;
 };
 
+size_t xct_table_region_size(uint32_t max_flows);
 size_t xct_table_work_size(uint32_t max_flows);
 
 /*
@@ -83,10 +87,28 @@ void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by);
 int xct_table_copy(void *to, uint32_t to_max, const void *from,
 		   uint32_t from_max);
 
+/* Where they stand in a region. */
+static inline struct xct_flow *xct_region_flows(void *region)
+{
+	return (void *)((char *)region + sizeof(struct xct_region_header));
+}
+
+static inline struct xct_flow_cold *xct_region_cold(void *region,
+						    uint32_t max_flows)
+{
+	return (void *)(xct_region_flows(region) + max_flows + 1);
+}
+
 static inline uint32_t xct_table_index(const struct xct_table *tbl,
 				       const struct xct_flow *flow)
 {
 	return (uint32_t)(flow - tbl->flows);
+}
+
+static inline struct xct_flow_cold *xct_table_cold(const struct xct_table *tbl,
+						   const struct xct_flow *flow)
+{
+	return &tbl->cold[xct_table_index(tbl, flow)];
 }
 
 /* A packet that is counted for @flow, which had counted @packets and @bytes in
@@ -99,10 +121,9 @@ static inline void xct_table_note(struct xct_table *tbl,
 
 	journal->packets = packets;
 	journal->bytes = bytes;
-	journal->index = xct_table_index(tbl, flow);
 	journal->dir = dir;
 	atomic_signal_fence(memory_order_release);
-	journal->flow_id = flow->id;
+	journal->number = xct_table_index(tbl, flow) + 1;
 	atomic_signal_fence(memory_order_release);
 }
 
@@ -110,7 +131,7 @@ static inline void xct_table_note(struct xct_table *tbl,
 static inline void xct_table_settle(struct xct_table *tbl)
 {
 	atomic_signal_fence(memory_order_release);
-	tbl->header->journal.flow_id = 0;
+	tbl->header->journal.number = 0;
 }
 
 /* The hash of @t but for its zone, and with it. */
@@ -130,6 +151,15 @@ struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 				     const struct xct_tuple *t, uint32_t hash,
 				     enum xct_dir *dir);
 
+/*
+ * What the main index refers to: a direction of a flow. That the flow is
+ * translated is noted beside it, for those who fetch what a hit will need; it
+ * does not change while the flow is in the index.
+ */
+#define XCT_REF_DIR	   1u
+#define XCT_REF_TRANSLATED 2u
+#define XCT_REF_SHIFT	   2
+
 /* Have the cache fetch what finding @hash will read; once that is there, the
  * record that it leads to, and no more of it than a hit of @proto needs: lines
  * are all that counts here. */
@@ -143,17 +173,16 @@ static inline void xct_table_prefetch_flow(const struct xct_table *tbl,
 					   uint32_t hash, uint8_t proto)
 {
 	const struct xct_index_slot *slot = xct_index_find(&tbl->main, hash);
-	const char *flow;
+	const struct xct_flow *flow;
 
 	if (slot->hash != hash || slot->ref == XCT_INDEX_NONE)
 		return;
-	flow = (const char *)&tbl->flows[slot->ref >> 1];
+	flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
 	__builtin_prefetch(flow, 1);
-	__builtin_prefetch(flow + 64, 1);
-	__builtin_prefetch(flow + offsetof(struct xct_flow, track), 1);
-	if (proto == IPPROTO_TCP)
+	__builtin_prefetch(&flow->side[slot->ref & XCT_REF_DIR].packets, 1);
+	if (slot->ref & XCT_REF_TRANSLATED || proto == IPPROTO_TCP)
 		__builtin_prefetch(
-			flow + offsetof(struct xct_flow, created_at) - 1, 1);
+			&flow->side[~slot->ref & XCT_REF_DIR].packets, 1);
 }
 
 /* Is @t the tuple of a flow other than @self (NULL: of any)? */
@@ -173,6 +202,10 @@ void xct_table_touch_routed(struct xct_table *tbl, struct xct_flow *flow);
 struct xct_flow *
 xct_table_find_source(const struct xct_table *tbl, const struct xct_tuple *t,
 		      bool (*fn)(void *ctx, struct xct_flow *flow), void *ctx);
+
+/* The record, all zero, where a flow is drafted that xct_table_alloc() will then
+ * find a place for. There is one: the next draft takes it. */
+struct xct_flow *xct_table_draft(const struct xct_table *tbl);
 
 /* A record without an id and of any content, not in any index, and a new id for
  * it. NULL if the table is full. */

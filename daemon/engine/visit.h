@@ -141,10 +141,13 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 /* A rule decided about a connection. */
 void xct_policy_count(struct xct_visit *v, const struct xct_rule *rule);
 
-/* Enter @draft, a flow complete but for its id, into the table. NULL if the
- * table is full of flows that must be kept; xct_visit_enter() also says so. */
+/* Enter @draft, which is xct_table_draft()'s and complete but for its id, into
+ * the table; it has counted the packet in hand (@is_of_packet), or is made by
+ * hand. NULL if the table is full of flows that must be kept; xct_visit_enter()
+ * also says so. */
 struct xct_flow *xct_flow_enter(struct xct_engine *eng,
-				const struct xct_flow *draft);
+				const struct xct_flow *draft,
+				bool is_of_packet);
 struct xct_flow *xct_visit_enter(struct xct_visit *v,
 				 const struct xct_flow *draft);
 
@@ -153,7 +156,8 @@ void xct_flow_describe(const struct xct_engine *eng,
 		       const struct xct_flow *flow, xct_msec now,
 		       struct xct_flow_info *info);
 bool xct_flow_is_shown(const struct xct_flow *flow, xct_msec now);
-bool xct_flow_is_chosen(const struct xct_flow *flow,
+bool xct_flow_is_chosen(const struct xct_engine *eng,
+			const struct xct_flow *flow,
 			const struct xct_flow_info *info,
 			const struct xct_flow_filter *filter);
 /* Delete a flow: its end is told, if its beginning was. */

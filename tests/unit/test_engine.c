@@ -1596,8 +1596,7 @@ static void a_region_is_adopted_by_the_next_engine(void **state)
 	}
 	memset(w->work, 0xa5, xct_engine_work_size(MAX_FLOWS));
 	w->cfg.seed.k[0] = 99; /* another process, another secret */
-	torn = (struct xct_flow *)((char *)w->region +
-				   sizeof(struct xct_region_header));
+	torn = xct_region_flows(w->region);
 	torn[3].id = 0;
 	assert_int_equal(0, xct_engine_attach(&w->eng, w->region, w->work,
 					      MAX_FLOWS, &w->cfg, w->now,
@@ -1655,12 +1654,12 @@ static void a_packet_that_the_process_died_with_counts_once(void **state)
 		packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
 		(void)forward(w, &p, LAN, WAN, false);
 	}
-	assert_int_equal(0, header->journal.flow_id); /* settled */
+	assert_int_equal(0, header->journal.number); /* settled */
 	info = only_flow(w);
 	assert_int_equal(3, info.packets[XCT_DIR_ORIG]);
 
 	/* It counted the fourth, and died. */
-	journal = (struct xct_journal){ .flow_id = info.id,
+	journal = (struct xct_journal){ .number = 1,
 					.packets = info.packets[0],
 					.bytes = info.bytes[0] };
 	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
@@ -1671,9 +1670,15 @@ static void a_packet_that_the_process_died_with_counts_once(void **state)
 					      &report));
 	assert_int_equal(3, only_flow(w).packets[XCT_DIR_ORIG]);
 	assert_int_equal(info.bytes[0], only_flow(w).bytes[0]);
-	/* Of a flow that has ended since, nothing is put back. */
-	journal.flow_id++;
+	/* A journal that makes no sense puts nothing back. */
+	journal.number = MAX_FLOWS + 1;
 	journal.packets = 99;
+	header->journal = journal;
+	assert_int_equal(0, xct_engine_attach(&w->eng, w->region, w->work,
+					      MAX_FLOWS, &w->cfg, w->now,
+					      &report));
+	journal.number = 1;
+	journal.dir = XCT_DIRS;
 	header->journal = journal;
 	assert_int_equal(0, xct_engine_attach(&w->eng, w->region, w->work,
 					      MAX_FLOWS, &w->cfg, w->now,
@@ -1700,8 +1705,8 @@ static void a_clock_that_has_been_set_back_makes_no_flow_younger(void **state)
 static void a_source_whose_choice_was_interrupted_is_chosen_again(void **state)
 {
 	struct world *w = *state;
-	struct xct_flow *flow =
-		(void *)((struct xct_region_header *)w->region + 1);
+	struct xct_flow_cold *cold = xct_region_cold(w->region, MAX_FLOWS);
+	struct xct_flow *flow = xct_region_flows(w->region);
 	struct packet early, p;
 
 	use_rules(w, "nat:\n"
@@ -1721,7 +1726,7 @@ static void a_source_whose_choice_was_interrupted_is_chosen_again(void **state)
 	hook(w, &p, XCT_HOOK_POSTROUTING, LAN, WAN, XCT_STAGE_ROUTED);
 	assert_addrs(&p, "203.0.113.1", 1000, "198.51.100.9", 53);
 	assert_int_equal(1, flows(w));
-	assert_int_equal(XCT_FLOW_NONE, flow->chain_next[XCT_CHAINED_SOURCE]);
+	assert_int_equal(XCT_FLOW_NONE, cold->chain_next[XCT_CHAINED_SOURCE]);
 }
 
 static void deleting_by_filter_deletes_just_those(void **state)

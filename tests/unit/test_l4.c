@@ -26,8 +26,8 @@ static void world_init(struct world *w, uint8_t family, uint8_t proto)
 	memset(w, 0, sizeof(*w));
 	w->ops = xct_l4(family, proto);
 	xct_l4_config_default(&w->cfg);
-	w->flow.tuple[XCT_DIR_ORIG].family = family;
-	w->flow.tuple[XCT_DIR_ORIG].proto = proto;
+	w->flow.side[XCT_DIR_ORIG].tuple.family = family;
+	w->flow.side[XCT_DIR_ORIG].tuple.proto = proto;
 	w->ctx.cfg = &w->cfg;
 	w->ctx.pkt = &w->pkt;
 	w->ctx.now = START;
@@ -316,7 +316,7 @@ static void icmp_types_are_told_apart(void **state)
 		world_init(&w, family, proto);
 		for (type = 0; type < 256; type++) {
 			bool is_error = v6 && type < 128, is_untracked = false;
-			struct xct_tuple *t = &w.flow.tuple[XCT_DIR_ORIG];
+			struct xct_tuple *t = &w.flow.side[XCT_DIR_ORIG].tuple;
 			struct xct_tuple inverse = { .icmp_id = 0 };
 			int answer = -1, opens = XCT_L4_INVALID;
 

@@ -694,7 +694,7 @@ static void masquerading_waits_for_its_interface(void **state)
 		;
 	assert_int_equal(n, 0);
 	assert_int_equal(count(w), 2);
-	assert_int_equal(w->eng->table.flows[0].masq_if, 7);
+	assert_int_equal(w->eng->table.cold[0].masq_if, 7);
 	w->is_gone = true;
 	assert_int_equal(restore(w, &s.flows[3]), XCT_RESTORED_GONE);
 	n = cursor = 0;

@@ -191,7 +191,7 @@ static bool icmpv6_invert(const struct xct_tuple *t, struct xct_tuple *inverse)
 static enum xct_l4_verdict icmp_open(struct xct_l4_ctx *ctx,
 				     struct xct_flow *flow)
 {
-	const struct xct_tuple *t = &flow->tuple[XCT_DIR_ORIG];
+	const struct xct_tuple *t = &flow->side[XCT_DIR_ORIG].tuple;
 	const struct query *query =
 		find_query(t->proto == IPPROTO_ICMPV6, t->icmp_type);
 
@@ -205,7 +205,7 @@ static enum xct_l4_verdict icmp_open(struct xct_l4_ctx *ctx,
 static enum xct_l4_verdict icmp_update(struct xct_l4_ctx *ctx,
 				       struct xct_flow *flow)
 {
-	bool is_v6 = flow->tuple[XCT_DIR_ORIG].proto == IPPROTO_ICMPV6;
+	bool is_v6 = flow->side[XCT_DIR_ORIG].tuple.proto == IPPROTO_ICMPV6;
 
 	xct_l4_refresh(ctx, flow, is_v6 ? ctx->cfg->icmpv6 : ctx->cfg->icmp);
 	return XCT_L4_OK;
