@@ -515,8 +515,7 @@ static void start(struct client *c, const struct xct_frame *frame,
 		reload(c);
 		break;
 	case XCT_REQ_TAKEOVER:
-		ops->takeover(ops->ctx, send_fd, c);
-		put_end(c);
+		end_entry(c, ops->takeover(ops->ctx, send_fd, c));
 		break;
 	case XCT_REQ_LEAVE:
 		ops->leave(ops->ctx);

@@ -45,10 +45,10 @@ struct xct_control_ops {
 	 * True if the new one is in force. */
 	bool (*reload)(void *ctx, char **text);
 	/* Name every descriptor that a successor needs (xct_takeover_begin());
-	 * they stay the daemon's. */
-	void (*takeover)(void *ctx,
-			 bool (*fn)(void *arg, const char *name, int fd),
-			 void *arg);
+	 * they stay the daemon's. 0, or -EBUSY: somebody else sees to that. */
+	int (*takeover)(void *ctx,
+			bool (*fn)(void *arg, const char *name, int fd),
+			void *arg);
 	/* Touch none of them any more, and exit soon. */
 	void (*leave)(void *ctx);
 	struct xct_feed *feed; /* for those who follow events; NULL: none */

@@ -109,35 +109,45 @@ static enum xct_exit probe_capabilities(struct xct_daemon *d)
 	return xct_probe_capabilities();
 }
 
+static enum xct_exit begin_takeover(struct xct_daemon *d)
+{
+	const char *path = d->options.socket_path;
+
+	d->predecessor = xct_takeover_begin(path, xct_kept_note, &d->kept);
+	if (d->predecessor == -ENOENT || d->predecessor == -ECONNREFUSED) {
+		xct_log(LOG_ERR,
+			"no xctd answers on %s to take over from: start "
+			"without --takeover, or say where with -s",
+			path);
+		return XCT_EXIT_FAILED;
+	}
+	if (d->predecessor == -EBUSY) {
+		xct_log(LOG_ERR,
+			"the xctd that answers on %s is a service, and goes "
+			"on: its manager has its flows and queues, and would "
+			"start another one; use \"systemctl restart xctd\", "
+			"which loses nothing either",
+			path);
+		return XCT_EXIT_RUNNING;
+	}
+	if (d->predecessor < 0)
+		return xct_probe_failed("take over from the xctd that runs",
+					-d->predecessor);
+	if (xct_kept_is_usable(&d->kept))
+		return XCT_EXIT_OK;
+	xct_log(LOG_ERR,
+		"the xctd that runs has flows of another version, and goes on: "
+		"keep them with \"xctctl list -o save\", stop it, start this "
+		"one, and use \"xctctl load-entries\"");
+	return XCT_EXIT_RUNNING;
+}
+
 static enum xct_exit start_kept(struct xct_daemon *d)
 {
 	int ret;
 
-	if (d->options.is_takeover) {
-		d->predecessor = xct_takeover_begin(d->options.socket_path,
-						    xct_kept_note, &d->kept);
-		if (d->predecessor == -ENOENT ||
-		    d->predecessor == -ECONNREFUSED) {
-			xct_log(LOG_ERR,
-				"no xctd answers on %s to take over from: "
-				"start without --takeover, or say where with -s",
-				d->options.socket_path);
-			return XCT_EXIT_FAILED;
-		}
-		if (d->predecessor < 0)
-			return xct_probe_failed(
-				"take over from the xctd that runs",
-				-d->predecessor);
-		if (!xct_kept_is_usable(&d->kept)) {
-			xct_log(LOG_ERR,
-				"the xctd that runs has flows of another "
-				"version, and goes on: keep them with "
-				"\"xctctl list -o save\", stop it, start this "
-				"one, and use \"xctctl load-entries\"");
-			return XCT_EXIT_RUNNING;
-		}
-		return XCT_EXIT_OK;
-	}
+	if (d->options.is_takeover)
+		return begin_takeover(d);
 	ret = xct_sd_take_fds(xct_kept_note, &d->kept);
 	if (ret < 0)
 		return xct_probe_failed("take over what systemd has kept",

@@ -94,25 +94,29 @@ static bool reload(void *ctx, char **text)
 	return xct_reload(ctx, text);
 }
 
-static void takeover(void *ctx, bool (*fn)(void *arg, const char *name, int fd),
-		     void *arg)
+static int takeover(void *ctx, bool (*fn)(void *arg, const char *name, int fd),
+		    void *arg)
 {
 	struct xct_daemon *d = ctx;
 	char name[32];
 
+	/* Its manager would miss it, and start another beside the new one. */
+	if (d->options.is_kept)
+		return -EBUSY;
 	if (!fn(arg, XCT_KEPT_MEMORY, d->memory.fd) ||
 	    !fn(arg, XCT_KEPT_SOCKET, d->listen_fd) ||
 	    !fn(arg, XCT_KEPT_RAW4, d->raw.fd4) ||
 	    (d->raw.fd6 >= 0 && !fn(arg, XCT_KEPT_RAW6, d->raw.fd6)))
-		return;
+		return 0; /* the end of the answer says so */
 	for (unsigned int i = 0; i < d->n_workers; i++) {
 		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
 
 		snprintf(name, sizeof(name), XCT_KEPT_QUEUE "%u",
 			 xct_nfq_number(nfq));
 		if (!fn(arg, name, xct_nfq_fd(nfq)))
-			return;
+			return 0;
 	}
+	return 0;
 }
 
 static void leave(void *ctx)

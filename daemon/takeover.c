@@ -68,6 +68,8 @@ static int end_of(const struct xct_frame *frame,
 		return -EPROTO;
 	if (end->status == XCT_END_DENIED)
 		return -EPERM;
+	if (end->status == XCT_END_FAILED && end->error)
+		return -(int)end->error;
 	return end->status == XCT_END_OK ? 0 : -EPROTO;
 }
 

@@ -10,7 +10,8 @@
 /*
  * Ask the xctd at @path for its descriptors; @fn is called for each with its
  * name, and has it from then on, as in xct_sd_take_fds(). The xctd goes on
- * meanwhile. Returns a descriptor for xct_takeover_finish(), or -errno.
+ * meanwhile. Returns a descriptor for xct_takeover_finish(), or -errno; -EBUSY:
+ * it is for its service manager to start another.
  */
 int xct_takeover_begin(const char *path,
 		       void (*fn)(void *ctx, const char *name, int fd),

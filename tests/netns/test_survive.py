@@ -107,6 +107,20 @@ def test_a_takeover_of_another_version_changes_nothing(routed):
     xctd.stop()
 
 
+def test_a_takeover_from_a_service_changes_nothing(routed):
+    xctd = routed.start_xctd(POLICY, "--keep")
+    done = routed.router.run(XCTD, "--takeover", "-c", str(xctd.config), "-s",
+                             xctd.sock, check=False, timeout=20)
+    assert done.returncode == 3
+    assert "systemctl restart xctd" in done.stderr
+    assert lost(pings(routed.client, 5, 0.05).communicate(timeout=20)[0]) == 0
+    assert "leaving" not in xctd.messages()
+    xctd.process.terminate()
+    assert xctd.process.wait(10) == 0
+    routed.router.run(XCTD, "--unhook", "-c", str(xctd.config))
+    routed.xctd = None  # nothing is left to stop
+
+
 def test_a_takeover_from_nobody_says_what_to_do(routed):
     config = routed.dir / "rules.yaml"
     config.write_text(POLICY)
@@ -197,6 +211,24 @@ END
     """)
     assert lost(out) == 0
     assert out.count(" packets=400 bytes=33600 ") == 2
+
+
+def test_a_takeover_by_hand_leaves_the_service_as_it_is():
+    machine("""
+    systemctl start xctd
+    pid=$(main_pid)
+    ping -q -i 0.01 -c 100 -W 3 192.0.2.2 > /tmp/ping &
+    expect_failure xctd --takeover 2> /tmp/said
+    cat /tmp/said
+    grep -q 'systemctl restart xctd' /tmp/said
+    systemctl restart xctd # as it says
+    wait
+    grep -q ' 0% packet loss' /tmp/ping
+    test "$(main_pid)" != "$pid"
+    test "$(systemctl show -p NRestarts --value xctd)" = 0
+    xctctl list | grep -q packets=100
+    test "$(journalctl -u xctd -o cat --no-pager | grep -c ready:)" = 2
+    """)
 
 
 def test_a_successor_rejects_through_the_sockets_it_was_given(routed):

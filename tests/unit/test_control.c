@@ -180,12 +180,13 @@ static char *fake_hooks(void *ctx)
 }
 
 /* Its own standard error will do for a descriptor. */
-static void fake_takeover(void *ctx,
-			  bool (*fn)(void *arg, const char *name, int fd),
-			  void *arg)
+static int fake_takeover(void *ctx,
+			 bool (*fn)(void *arg, const char *name, int fd),
+			 void *arg)
 {
 	(void)ctx;
 	(void)fn(arg, "xct-flows", STDERR_FILENO);
+	return 0;
 }
 
 static void fake_leave(void *ctx)
