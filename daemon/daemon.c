@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/cgroup.h"
 #include "daemon/clock.h"
 #include "daemon/host.h"
 #include "daemon/log.h"
@@ -101,6 +102,30 @@ static enum xct_exit start_config(struct xct_daemon *d)
 	d->loaded_at = time(NULL);
 	d->started_ms = d->loaded_ms = xct_clock_now();
 	return XCT_EXIT_OK;
+}
+
+/* All but the flows: the process, queues' buffers, iptables while it runs. */
+#define PROCESS_SIZE (8u << 20)
+
+/* A cgroup refuses nothing: the kernel would kill xctd while it starts, or when
+ * the table fills, and again and again. */
+static enum xct_exit check_cgroup(struct xct_daemon *d)
+{
+	uint32_t max_flows = d->config->settings.table_size;
+	uint64_t size = (uint64_t)xct_region_size(max_flows) +
+			xct_engine_work_size(max_flows) + PROCESS_SIZE;
+	struct xct_cgroup_limit limit;
+
+	xct_cgroup_memory_limit(&limit, "/proc/self/cgroup",
+				"/proc/self/mountinfo");
+	if (size <= limit.bytes)
+		return XCT_EXIT_OK;
+	xct_log(LOG_ERR,
+		"\"table-size: %u\" needs %" PRIu64 " MB, and the cgroup "
+		"allows %" PRIu64 " MB (%s): set a smaller one, or let xctd "
+		"have more (MemoryMax=)",
+		max_flows, (size >> 20) + 1, limit.bytes >> 20, limit.file);
+	return XCT_EXIT_FAILED;
 }
 
 static enum xct_exit probe_capabilities(struct xct_daemon *d)
@@ -486,11 +511,11 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			       const struct xct_options *options)
 {
 	static enum xct_exit (*const steps[])(struct xct_daemon *) = {
-		start_kept,	 start_config,	  probe_capabilities,
-		xct_run_start,	 start_raw,	  start_socket,
-		start_netdev,	 finish_takeover, start_engine,
-		start_workers,	 lock_hooks,	  start_feed,
-		xct_serve_start, start_hooks,
+		start_kept,	    start_config,    check_cgroup,
+		probe_capabilities, xct_run_start,   start_raw,
+		start_socket,	    start_netdev,    finish_takeover,
+		start_engine,	    start_workers,   lock_hooks,
+		start_feed,	    xct_serve_start, start_hooks,
 	};
 	enum xct_exit result = XCT_EXIT_OK;
 

@@ -20,7 +20,8 @@ from test_systemd import INSTALL
 FAULTS = ROOT / "tests/faults"
 sys.path.insert(0, str(FAULTS))
 
-import faults  # noqa: E402 (needs the path above)
+import adopt  # noqa: E402 (needs the path above)
+import faults  # noqa: E402
 from fdstore import Store  # noqa: E402
 
 LIGHT = ["--rate", "50M", "--megabytes", "20"]
@@ -276,6 +277,60 @@ def test_short_memory_is_said_with_what_is_needed(lab):
     assert '"table-size: 4000000" needs ' in done.stderr
     assert re.search(r"needs (9|10)\d\d MB", done.stderr)
     assert_nothing_left(lab.router)  # as before
+
+
+@pytest.fixture(name="cgroup")
+def make_cgroup():
+    """A cgroup that can limit memory: its directory, and the limit's file."""
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        names, path = line.split(":", 2)[1:]
+        for root, limit in (("memory", "memory.limit_in_bytes"),
+                            ("", "memory.max")):
+            made = pathlib.Path("/sys/fs/cgroup", root, path.lstrip("/"),
+                                f"xct-{os.getpid()}")
+            if root not in names.split(",") or not made.parent.is_dir():
+                continue
+            made.mkdir()
+            is_limit = (made / limit).exists()
+            if is_limit:
+                (made / "inside").mkdir()
+                yield made, limit
+                (made / "inside").rmdir()
+            made.rmdir()
+            if is_limit:
+                return
+    pytest.skip("no cgroup can be made that limits memory")
+
+
+def test_a_cgroup_too_small_for_the_table_is_said_at_the_start(cgroup, lab):
+    made, name = cgroup  # lasts longer than what is in it
+    config, sock = lab.dir / "cgroup.yaml", str(lab.dir / "cgroup.sock")
+    config.write_text("settings: {table-size: 100000}\n")
+    inside = made / "inside"  # the limit is that of one further up
+
+    def start(limit):
+        (made / name).write_text(str(limit << 20))
+        return lab.router.start(
+            "sh", "-c", f"echo $$ > {inside}/cgroup.procs; exec \"$@\"", "sh",
+            XCTD, "-c", config, "-s", sock, stderr=subprocess.PIPE, text=True)
+    refused = start(20)
+    said = refused.communicate(timeout=20)[1]
+    assert refused.returncode == 1, said
+    assert f"allows 20 MB ({made}/{name})" in said and "MemoryMax=" in said
+    assert_nothing_left(lab.router)
+    needs = int(re.search(r'"table-size: 100000" needs (\d+) MB', said)[1])
+    assert start(needs - 1).wait(20) == 1
+    # That much is enough, also for a table that is full.
+    xctd = start(needs)
+    wait_for(lambda: subprocess.run([XCTCTL, "-s", sock, "status"],
+                                    capture_output=True).returncode == 0,
+             "xctd on its socket")
+    adopt.fill(sock, 100_000)
+    assert subprocess.run([XCTCTL, "-s", sock, "count"], capture_output=True,
+                          text=True).stdout == "100000\n"
+    xctd.terminate()
+    xctd.communicate(timeout=20)
+    assert xctd.returncode == 0
 
 
 @pytest.mark.parametrize("seconds", [400_000_000, -400_000_000])

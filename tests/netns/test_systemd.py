@@ -102,6 +102,42 @@ def test_a_large_table_may_take_longer_to_start_than_the_unit_allows():
     """)
 
 
+def test_a_limit_on_memory_is_seen_from_inside_the_unit():
+    out = machine("""
+    mkdir -p /etc/systemd/system/xctd.service.d
+    limited=/etc/systemd/system/xctd.service.d/limit.conf
+    if grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
+        printf '[Service]\nMemoryMax=50M\n' > $limited
+        systemctl daemon-reload
+    else # all that systemd starts gets it
+        cg=/run/cgroup
+        mkdir $cg
+        if ! mount -t cgroup -o memory none $cg; then
+            echo nothing limits memory here
+            exit 0
+        fi
+        mkdir $cg/small
+        echo 50M > $cg/small/memory.limit_in_bytes
+        trap 'echo 1 > $cg/cgroup.procs; systemctl stop xctd
+              until rmdir $cg/small; do
+                  for pid in $(cat $cg/small/cgroup.procs); do
+                      echo $pid > $cg/cgroup.procs || :
+                  done
+              done' EXIT
+        echo 1 > $cg/small/cgroup.procs
+    fi
+    echo 'settings: {table-size: 400000}' > /etc/xct/rules.yaml
+    expect_failure systemctl start xctd
+    journalctl -u xctd -p err -o cat --no-pager |
+        grep 'table-size: 400000" needs .* allows 50 MB.*MemoryMax='
+    say less
+    echo 'settings: {table-size: 40000}' > /etc/xct/rules.yaml
+    until [ "$(systemctl is-active xctd)" = active ]; do sleep 0.1; done
+    """)
+    if "nothing limits memory" in out:
+        pytest.skip("no memory controller")
+
+
 def test_the_socket_starts_the_service():
     machine("""
     systemctl start xctd.socket
