@@ -5,7 +5,9 @@
  * Theory of operation: what is written goes to a new file beside the one that
  * is meant, and has reached the disk before it takes that one's name. So at any
  * moment, also after a crash or with the disk full, there is either the old
- * snapshot or the new one under that name.
+ * snapshot or the new one under that name. The new file has no name until then,
+ * so nothing is left of it if its writer is killed; it has one where the file
+ * system has no files without.
  */
 #include "common/snapshot.h"
 
@@ -47,26 +49,56 @@ static int put(struct xct_snapshot_writer *w, const void *data, size_t len)
 	return write_all(w->fd, data, len);
 }
 
-/* Open a new file beside @path. */
-static int open_temp(struct xct_snapshot_writer *w, const char *path)
+/* The directory that @path is in. */
+static void name_parent(char dir[static PATH_MAX], const char *path)
 {
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		strcpy(dir, ".");
+	else if (slash == path)
+		strcpy(dir, "/");
+	else
+		snprintf(dir, PATH_MAX, "%.*s", (int)(slash - path), path);
+}
+
+/* Open a new file beside @path, readable by its owner alone. */
+static int open_new(struct xct_snapshot_writer *w, const char *path)
+{
+	char dir[PATH_MAX];
 	struct stat st;
-	int len;
 
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		return -ENOTSUP;
-	len = snprintf(w->temp, sizeof(w->temp), "%s.XXXXXX", path);
-	if (len >= (int)sizeof(w->temp)) {
-		w->temp[0] = '\0';
+	if (strlen(path) + sizeof(".XXXXXX") > sizeof(w->temp))
 		return -ENAMETOOLONG;
+	strcpy(w->path, path);
+	name_parent(dir, path);
+	w->fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	if (w->fd < 0 && errno == EOPNOTSUPP) {
+		sprintf(w->temp, "%s.XXXXXX", path);
+		w->fd = mkostemp(w->temp, O_CLOEXEC);
+		if (w->fd < 0)
+			w->temp[0] = '\0';
 	}
-	memcpy(w->path, path, strlen(path) + 1);
-	w->fd = mkostemp(w->temp, O_CLOEXEC); /* readable by its owner alone */
-	if (w->fd < 0) {
-		w->temp[0] = '\0';
+	return w->fd < 0 ? -errno : 0;
+}
+
+/* Give the new file a name beside the one that is meant, since a link replaces
+ * nothing. Only one that was killed here, of this number, can have left it. */
+static int link_new(struct xct_snapshot_writer *w)
+{
+	char self[sizeof("/proc/self/fd/") + 11];
+
+	sprintf(self, "/proc/self/fd/%d", w->fd);
+	if (snprintf(w->temp, sizeof(w->temp), "%s.%d", w->path,
+		     (int)getpid()) >= (int)sizeof(w->temp))
+		return -ENAMETOOLONG;
+	if (unlink(w->temp) < 0 && errno != ENOENT)
 		return -errno;
-	}
-	return 0;
+	return linkat(AT_FDCWD, self, AT_FDCWD, w->temp, AT_SYMLINK_FOLLOW) < 0
+		       ? -errno
+		       : 0;
 }
 
 int xct_snapshot_open(struct xct_snapshot_writer *w, const char *path,
@@ -85,7 +117,7 @@ int xct_snapshot_open(struct xct_snapshot_writer *w, const char *path,
 	w->n = 0;
 	w->path[0] = w->temp[0] = '\0';
 	if (strcmp(path, "-") != 0) {
-		ret = open_temp(w, path);
+		ret = open_new(w, path);
 		if (ret)
 			return ret;
 	}
@@ -102,14 +134,10 @@ int xct_snapshot_put(struct xct_snapshot_writer *w,
 /* Make the new name in the directory last. */
 static int sync_directory(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char dir[PATH_MAX] = ".";
+	char dir[PATH_MAX];
 	int fd, ret;
 
-	if (slash == path)
-		strcpy(dir, "/");
-	else if (slash)
-		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+	name_parent(dir, path);
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -132,6 +160,9 @@ int xct_snapshot_close(struct xct_snapshot_writer *w)
 	/* Some file systems have no room only now. */
 	if (fsync(w->fd) < 0)
 		return -errno;
+	ret = w->temp[0] ? 0 : link_new(w);
+	if (ret)
+		return ret;
 	ret = close(w->fd) < 0 ? -errno : 0;
 	w->fd = -1;
 	if (ret)

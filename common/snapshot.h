@@ -76,7 +76,7 @@ struct xct_snapshot_writer {
 	uint32_t crc;
 	uint64_t n;
 	char path[PATH_MAX]; /* "": standard output */
-	char temp[PATH_MAX]; /* what is written to; "": nothing to remove */
+	char temp[PATH_MAX]; /* the new file's name; "": it has none */
 };
 
 /* Each returns 0 or -errno, and after an error nothing but abort() may follow.

@@ -39,15 +39,31 @@ static void give_up(int signo)
 	(void)raise(signo);
 }
 
+struct save {
+	const char *path;
+	bool is_open; /* the writer */
+	int error;
+};
+
+/* Not before xctd has answered: where it does not there is nothing to write, and
+ * nothing else to complain of. */
+static bool begin(struct save *save)
+{
+	if (!save->is_open)
+		save->error = xct_snapshot_open(&writer, save->path, now_ms());
+	save->is_open = true;
+	return save->error == 0;
+}
+
 static bool write_frame(void *ctx, uint16_t type, const void *payload,
 			uint32_t len)
 {
-	int *error = ctx;
+	struct save *save = ctx;
 
-	if (type == XCT_RSP_SAVED)
-		*error = xct_snapshot_put(&writer, payload,
-					  len / sizeof(struct xct_saved_flow));
-	return *error == 0;
+	if (type == XCT_RSP_SAVED && begin(save))
+		save->error = xct_snapshot_put(
+			&writer, payload, len / sizeof(struct xct_saved_flow));
+	return save->error == 0;
 }
 
 /* xctd counts what became of its flows. That it cannot be told is no reason to
@@ -63,30 +79,27 @@ static void tell_written(const char *socket, int error)
 
 enum xct_exit xct_ctl_save(const struct xct_ctl *ctl)
 {
-	const char *path = ctl->argc ? ctl->argv[0] : NULL;
-	enum xct_exit ret = XCT_EXIT_OK;
-	int error;
+	struct save save = { .path = ctl->argc ? ctl->argv[0] : NULL };
+	enum xct_exit ret;
 
-	if (!path)
+	if (!save.path)
 		return say_no_file("save");
 	(void)signal(SIGINT, give_up);
 	(void)signal(SIGTERM, give_up);
 	(void)signal(SIGHUP, give_up);
-	error = xct_snapshot_open(&writer, path, now_ms());
-	if (!error)
-		ret = xct_request(ctl->socket, XCT_REQ_SAVE, NULL, 0,
-				  write_frame, &error);
-	if (!error && ret == XCT_EXIT_OK)
-		error = xct_snapshot_close(&writer);
-	if (error || ret != XCT_EXIT_OK)
+	ret = xct_request(ctl->socket, XCT_REQ_SAVE, NULL, 0, write_frame,
+			  &save);
+	if (ret == XCT_EXIT_OK && begin(&save))
+		save.error = xct_snapshot_close(&writer);
+	if (save.error || ret != XCT_EXIT_OK)
 		xct_snapshot_abort(&writer);
 	if (ret != XCT_EXIT_OK)
 		return ret;
-	tell_written(ctl->socket, error);
-	if (error) {
-		xct_ctl_say("cannot save to %s: %s", path,
-			    error == -ENOTSUP ? "it is no regular file"
-					      : strerror(-error));
+	tell_written(ctl->socket, save.error);
+	if (save.error) {
+		xct_ctl_say("cannot save to %s: %s", save.path,
+			    save.error == -ENOTSUP ? "it is no regular file"
+						   : strerror(-save.error));
 		return XCT_EXIT_FAILED;
 	}
 	xct_ctl_say("%" PRIu64 " flow entries have been saved.", writer.n);

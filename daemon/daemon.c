@@ -578,7 +578,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	xct_hookwatch_close(&d->hookwatch);
 	xct_daemon_stop_workers(d);
 	if (is_over)
-		xct_restore_save(d);
+		is_clean &= xct_restore_save(d);
 	if (d->events && d->netdev)
 		xct_events_log(d->events, &d->lock, xct_host_ifname, d,
 			       xct_clock_now());

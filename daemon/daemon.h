@@ -106,7 +106,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *daemon,
 			       const struct xct_options *options);
 
 /* Stop: hooks first, then what still waits in the queues is handled. False if
- * hooks are left behind: that has been logged. */
+ * hooks are left behind, or flows could not be saved: that has been logged. */
 bool xct_daemon_stop(struct xct_daemon *daemon);
 
 /* With a successor, without handling what still waits. */

@@ -12,6 +12,7 @@
 #include "daemon/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/sd.h"
 
 #define BATCH 1024 /* records looked at, or flows written, at a time */
 
@@ -180,21 +181,25 @@ static int write_flows(struct xct_daemon *d, struct batch *batch,
 	return ret ? ret : xct_snapshot_close(&batch->writer);
 }
 
-void xct_restore_save(struct xct_daemon *d)
+bool xct_restore_save(struct xct_daemon *d)
 {
 	static struct batch batch; /* too large for the stack */
-	const char *path = d->config->settings.snapshot;
+	const char *path = d->config->settings.snapshot, *why;
 	int ret;
 
 	if (!path[0])
-		return;
+		return true;
 	ret = write_flows(d, &batch, path);
 	if (ret == 0) {
 		xct_log(LOG_INFO, "%s: %" PRIu64 " flows saved", path,
 			batch.writer.n);
-		return;
+		return true;
 	}
 	xct_snapshot_abort(&batch.writer);
+	why = ret == -ENOTSUP ? "it is no regular file" : strerror(-ret);
 	xct_log(LOG_ERR, "%s: cannot save the flows, they are lost: %s", path,
-		ret == -ENOTSUP ? "it is no regular file" : strerror(-ret));
+		why);
+	xct_sd_status("the flows are lost: cannot save them to %s: %s", path,
+		      why);
+	return false;
 }

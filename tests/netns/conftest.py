@@ -4,6 +4,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -56,6 +57,16 @@ def lab(make_lab):
 def routed(make_lab):
     """The same, where the server can reach the LAN without translation."""
     return make_lab(routed=True)
+
+
+@pytest.fixture(scope="session")
+def preload(tmp_path_factory):
+    """The library that makes seldom things happen: its environment."""
+    made = tmp_path_factory.mktemp("preload") / "preload.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o",
+                    made, lab_module.ROOT / "tests/faults/preload.c"],
+                   check=True)
+    return {"LD_PRELOAD": str(made)}
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -29,15 +29,6 @@ IP_MTU_DISCOVER = 10
 POLICY = "nat: [{out: wan0, masquerade: yes}]\n"
 
 
-@pytest.fixture(name="preload", scope="session")
-def build_preload(tmp_path_factory):
-    """The library that makes seldom things happen: its environment."""
-    made = tmp_path_factory.mktemp("preload") / "preload.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE",
-                    "-o", made, FAULTS / "preload.c"], check=True)
-    return {"LD_PRELOAD": str(made)}
-
-
 @pytest.fixture(name="store")
 def make_store(lab):
     made = []

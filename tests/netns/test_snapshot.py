@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Connections outlive a stop, a reboot, and a move from and to the kernel."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -184,7 +186,7 @@ def test_what_is_no_file_is_left_alone(lab):
     for path in pipe, null:
         xctd = lab.start_xctd(policy(path))
         assert f"{path}: it is no regular file" in xctd.messages()
-        xctd.stop()
+        stop_that_fails(lab, xctd)
         assert f"{path}: cannot save the flows" in xctd.messages()
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert stat.S_ISCHR(null.stat().st_mode)
@@ -217,6 +219,15 @@ def make_flows(lab, xctd, n):
         sock.close()
 
 
+def stop_that_fails(lab, xctd):
+    """It is a whole one, but for the snapshot; the exit code says so."""
+    xctd.process.terminate()
+    assert xctd.process.wait(15) == 1
+    assert_nothing_left(lab.router)
+    assert not os.path.exists(xctd.sock)
+    lab.xctd = None
+
+
 @pytest.mark.parametrize("why", ["full", "ro"])
 def test_a_disk_that_cannot_take_it_keeps_the_old_snapshot(lab, disk, why):
     path = disk / "flows"
@@ -234,26 +245,74 @@ def test_a_disk_that_cannot_take_it_keeps_the_old_snapshot(lab, disk, why):
     assert os.listdir(disk) == ["flows"] and path.read_bytes() == old
     assert snapshots(xctd)["failed"] == 1
     assert f"a client could not save the flows: {message}" in xctd.messages()
-    # The same at a stop, which is a clean one all the same.
-    xctd.stop()
+    stop_that_fails(lab, xctd)
     assert os.listdir(disk) == ["flows"] and path.read_bytes() == old
     assert f"cannot save the flows, they are lost: {message}" in \
         xctd.messages()
 
 
-def test_a_save_that_is_interrupted_leaves_nothing(lab):
+def has_open(process, directory):
+    with contextlib.suppress(OSError):  # closed, or gone, meanwhile
+        return any(os.readlink(fd).startswith(f"{directory}/") for fd in
+                   pathlib.Path(f"/proc/{process.pid}/fd").iterdir())
+    return False
+
+
+def in_the_middle(xctd, path, environ):
+    """An xctctl that is stopped while it writes, as what it has open shows."""
+    while True:
+        saving = subprocess.Popen([XCTCTL, "-s", xctd.sock, "save", path],
+                                  env={**os.environ, **environ},
+                                  stderr=subprocess.DEVNULL)
+        wait_for(lambda: saving.poll() is not None or
+                 has_open(saving, path.parent), "a file")
+        saving.send_signal(signal.SIGSTOP)
+        wait_for(lambda: saving.poll() is not None or pathlib.Path(
+            f"/proc/{saving.pid}/stat").read_text().split()[2] == "T", "a stop")
+        if saving.poll() is None and not path.exists():
+            return saving
+        saving.send_signal(signal.SIGCONT)
+        saving.wait(5)
+        path.unlink()
+
+
+@pytest.mark.parametrize("environ, how, left", [
+    ({}, signal.SIGKILL, 0), ({}, signal.SIGTERM, 0),
+    ({"XCT_NO_TMPFILE": "1"}, signal.SIGTERM, 0),
+    ({"XCT_NO_TMPFILE": "1"}, signal.SIGKILL, 1)],
+    ids=["killed", "ended", "ended, named file", "killed, named file"])
+def test_a_save_that_is_interrupted_leaves_nothing(lab, preload, environ, how,
+                                                   left):
+    xctd = lab.start_xctd(
+        "settings: {timeouts: {udp: {unreplied: 600}}}\n" + NAT)
+    make_flows(lab, xctd, 10_000)
+    disk = lab.dir / "disk"
+    disk.mkdir()
+    if environ:  # as on a file system that has no files without a name
+        environ = {**environ, **preload}
+    saving = in_the_middle(xctd, disk / "snap", environ)
+    saving.send_signal(how)
+    saving.send_signal(signal.SIGCONT)
+    assert saving.wait(5) == -how
+    assert len(os.listdir(disk)) == left
+    subprocess.run([XCTCTL, "-s", xctd.sock, "save", disk / "snap"],
+                   env={**os.environ, **environ}, check=True)
+    assert len(os.listdir(disk)) == 1 + left
+
+
+def test_what_is_no_file_is_not_replaced_by_one(lab):
     xctd = lab.start_xctd(NAT)
-    xctd.process.send_signal(signal.SIGSTOP)
-    saving = subprocess.Popen([XCTCTL, "-s", xctd.sock, "save",
-                               lab.dir / "snap"])
-    wait_for(lambda: list(lab.dir.glob("snap.*")), "the file on its way")
-    saving.terminate()
-    assert saving.wait(5) == -signal.SIGTERM
-    assert list(lab.dir.glob("snap*")) == []
-    xctd.process.send_signal(signal.SIGCONT)
-    # What is no file is not replaced by one.
     done = xctd.ctl("save", "/dev/null", check=False)
     assert done.returncode == 1 and "no regular file" in done.stderr
+
+
+def test_without_a_daemon_nothing_is_written():
+    """Whatever is wrong besides, that comes first."""
+    for path in "-", "/nonexistent/x":
+        done = subprocess.run([XCTCTL, "-s", "/nonexistent", "save", path],
+                              capture_output=True, check=False)
+        assert done.returncode == 3 and done.stdout == b""
+        assert b"is xctd running?" in done.stderr
 
 
 def test_a_hundred_thousand_flows_while_packets_pass(lab):
@@ -426,4 +485,25 @@ END
     systemctl stop xctd
     journalctl -u xctd -o cat --no-pager > /tmp/log
     test "$(grep -c 'flows saved' /tmp/log)" = 2
+    """)
+
+
+def test_systemd_shows_a_stop_that_could_not_save():
+    machine("""
+    echo 'settings: {snapshot: /var/lib/xct/missing/flows}' \
+        > /etc/xct/rules.yaml
+    systemctl start xctd
+    ping -c 1 -W 2 192.0.2.2
+    systemctl stop xctd
+    test "$(systemctl is-failed xctd)" = failed
+    systemctl status xctd > /tmp/status || :
+    cat /tmp/status
+    grep 'Status: "the flows are lost: cannot save them to .*missing/flows: No' \
+        /tmp/status
+    say it is a stop like others
+    expect_failure sh -c 'iptables-save | grep XCT'
+    test ! -e /run/xct/lives
+    systemctl start xctd
+    test "$(systemctl is-active xctd)" = active
+    xctctl status | grep 'starts: 1$'
     """)
