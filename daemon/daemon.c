@@ -161,9 +161,10 @@ static enum xct_exit begin_takeover(struct xct_daemon *d)
 	if (xct_kept_is_usable(&d->kept))
 		return XCT_EXIT_OK;
 	xct_log(LOG_ERR,
-		"the xctd that runs has flows of another version, and goes on: "
-		"keep them with \"xctctl list -o save\", stop it, start this "
-		"one, and use \"xctctl load-entries\"");
+		"the xctd that runs has flows of a layout that this one does "
+		"not know, and goes on: keep them with \"xctctl list -o "
+		"save\", stop it, start this one, and use \"xctctl "
+		"load-entries\"");
 	return XCT_EXIT_RUNNING;
 }
 
@@ -268,6 +269,20 @@ static void set_clock_back(struct xct_daemon *d, xct_msec now)
 #define START_SECONDS	 20
 #define FLOWS_PER_SECOND 400000
 
+static void log_adoption(const struct xct_daemon *d,
+			 const struct xct_attach_report *report, xct_msec took)
+{
+	char from[32] = "";
+
+	if (d->kept.layout != XCT_REGION_VERSION)
+		snprintf(from, sizeof(from), " from layout %u", d->kept.layout);
+	xct_log(LOG_INFO,
+		"%u flows adopted%s in %u ms (%u were over, %u of addresses "
+		"that are gone, %u torn)",
+		report->adopted, from, (unsigned int)took, report->expired,
+		report->gone, report->torn);
+}
+
 static enum xct_exit start_engine(struct xct_daemon *d)
 {
 	uint32_t max_flows = d->config->settings.table_size;
@@ -295,25 +310,10 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	xct_host_engine_config(d, d->config, &cfg);
 	ret = xct_engine_attach(&d->engine, d->memory.region, d->work,
 				max_flows, &cfg, begin, &report);
-	if (ret == -EINVAL) {
-		xct_log(LOG_WARNING, "the flows of an earlier xctd are of "
-				     "another version: starting without");
-		xct_memory_free(&d->memory);
-		is_new = true;
-		ret = xct_memory_new(&d->memory, max_flows);
-		if (ret == 0)
-			ret = xct_engine_attach(&d->engine, d->memory.region,
-						d->work, max_flows, &cfg, begin,
-						&report);
-	}
 	if (ret < 0)
 		return xct_probe_failed("start the engine", -ret);
 	if (!report.was_new)
-		xct_log(LOG_INFO,
-			"%u flows adopted in %u ms (%u were over, %u of "
-			"addresses that are gone, %u torn)",
-			report.adopted, (unsigned int)(xct_clock_now() - begin),
-			report.expired, report.gone, report.torn);
+		log_adoption(d, &report, xct_clock_now() - begin);
 	if (d->options.is_kept && is_new) {
 		/* In place of one that could not be used, if there was one. */
 		xct_sd_forget(XCT_KEPT_MEMORY);

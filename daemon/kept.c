@@ -68,68 +68,78 @@ void xct_kept_note(void *ctx, const char *name, int fd)
 	}
 }
 
-/* The flows of @old go into new memory of another size. */
-static int resize(const struct xct_memory *old, uint32_t max_flows,
-		  struct xct_memory *memory)
+/* The flows of @old go into new memory, of another size or layout. */
+static int convert(const struct xct_memory *old, uint32_t max_flows,
+		   struct xct_memory *memory)
 {
 	int ret = xct_memory_new(memory, max_flows);
+	uint32_t lost;
 
 	if (ret < 0)
 		return ret;
-	ret = xct_region_copy(memory->region, max_flows, old->region,
-			      old->max_flows);
-	if (ret < 0)
-		xct_log(LOG_WARNING, "the flows of an earlier xctd are of "
-				     "another version: starting without");
-	else if (ret > 0)
+	lost = xct_region_copy(memory->region, max_flows, old->region,
+			       old->max_flows);
+	if (lost > 0)
 		xct_log(LOG_WARNING,
-			"table-size is %u now: %d of the flows do not fit",
-			max_flows, ret);
+			"table-size is %u now: %u of the flows do not fit",
+			max_flows, lost);
 	*memory->clock = *old->clock;
 	memcpy(memory->pending, old->pending,
 	       XCT_QUEUES_MAX * sizeof(*old->pending));
 	return 0;
 }
 
+/* Map the memory behind @fd, which is taken in any case. Returns the layout of
+ * the flows in it; 0: it is of no use, and nothing is mapped. */
+static uint32_t adopt(int fd, struct xct_memory *memory)
+{
+	uint32_t layout;
+
+	if (fd < 0 || xct_memory_adopt(memory, fd) < 0)
+		return 0;
+	layout = xct_region_layout(memory->region, memory->region_size,
+				   memory->max_flows);
+	if (!layout)
+		xct_memory_free(memory);
+	return layout;
+}
+
 bool xct_kept_is_usable(const struct xct_kept *kept)
 {
 	struct xct_memory memory;
-	bool is_usable;
-	int fd;
 
 	if (kept->memory_fd < 0)
 		return true;
-	fd = fcntl(kept->memory_fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0 || xct_memory_adopt(&memory, fd) < 0)
+	if (!adopt(fcntl(kept->memory_fd, F_DUPFD_CLOEXEC, 0), &memory))
 		return false;
-	is_usable = xct_region_is_known(memory.region, memory.max_flows);
 	xct_memory_free(&memory);
-	return is_usable;
+	return true;
 }
 
 int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 		    struct xct_memory *memory, bool *is_new)
 {
-	struct xct_memory old = { .fd = -1 };
+	struct xct_memory old;
 	int fd = kept->memory_fd, ret;
 
 	kept->memory_fd = -1;
 	*is_new = true;
 	if (fd < 0)
 		return xct_memory_new(memory, max_flows);
-	ret = xct_memory_adopt(&old, fd);
-	if (ret < 0) {
-		xct_log(LOG_WARNING, "the flows of an earlier xctd cannot be "
-				     "taken over, they are of another version "
-				     "or damaged: starting without");
+	kept->layout = adopt(fd, &old);
+	if (!kept->layout) {
+		xct_log(LOG_WARNING,
+			"the flows of an earlier xctd cannot be taken over, "
+			"they are of a layout that this one does not know, or "
+			"damaged: starting without");
 		return xct_memory_new(memory, max_flows);
 	}
-	if (old.max_flows == max_flows) {
+	if (kept->layout == XCT_REGION_VERSION && old.max_flows == max_flows) {
 		*memory = old;
 		*is_new = false;
 		return 0;
 	}
-	ret = resize(&old, max_flows, memory);
+	ret = convert(&old, max_flows, memory);
 	xct_memory_free(&old);
 	return ret;
 }

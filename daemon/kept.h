@@ -25,6 +25,7 @@ struct xct_kept {
 	int listen_fd;
 	int memory_fd;
 	int rules_fd;
+	uint32_t layout; /* of the flows, once they are taken */
 	struct xct_rawsend raw;
 	struct {
 		uint16_t number;
@@ -39,8 +40,8 @@ void xct_kept_init(struct xct_kept *kept);
  * then on. For xct_sd_take_fds() and xct_takeover_begin(). */
 void xct_kept_note(void *ctx, const char *name, int fd);
 
-/* Memory for @max_flows: the predecessor's, with its flows, if there is one that
- * can be used, else new. @is_new says which. 0 or -errno. */
+/* Memory for @max_flows: the predecessor's, or new (@is_new), with its flows if
+ * xct_kept_is_usable(). 0 or -errno. */
 int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 		    struct xct_memory *memory, bool *is_new);
 

@@ -30,16 +30,11 @@ struct header {
 
 #define REGION_OFFSET ((sizeof(struct header) + PAGE - 1) & ~(size_t)(PAGE - 1))
 
-static size_t memory_size(uint32_t max_flows)
-{
-	return REGION_OFFSET + xct_region_size(max_flows);
-}
-
-static int map(struct xct_memory *m, uint32_t max_flows)
+static int map(struct xct_memory *m, size_t size, uint32_t max_flows)
 {
 	struct header *header;
 
-	m->size = memory_size(max_flows);
+	m->size = size;
 	m->base = mmap(NULL, m->size, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_NORESERVE, m->fd, 0);
 	if (m->base == MAP_FAILED) {
@@ -55,11 +50,13 @@ static int map(struct xct_memory *m, uint32_t max_flows)
 	m->clock = &header->clock;
 	m->pending = header->pending;
 	m->region = (uint8_t *)m->base + REGION_OFFSET;
+	m->region_size = size - REGION_OFFSET;
 	return 0;
 }
 
 int xct_memory_new(struct xct_memory *m, uint32_t max_flows)
 {
+	size_t size = REGION_OFFSET + xct_region_size(max_flows);
 	struct header *header;
 	int err;
 
@@ -67,9 +64,8 @@ int xct_memory_new(struct xct_memory *m, uint32_t max_flows)
 						     MFD_CLOEXEC) };
 	if (m->fd < 0)
 		return -errno;
-	err = ftruncate(m->fd, (off_t)memory_size(max_flows)) < 0
-		      ? -errno
-		      : map(m, max_flows);
+	err = ftruncate(m->fd, (off_t)size) < 0 ? -errno
+						: map(m, size, max_flows);
 	if (err) {
 		xct_memory_free(m);
 		return err;
@@ -94,10 +90,10 @@ int xct_memory_adopt(struct xct_memory *m, int fd)
 	if (pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
 	    fstat(fd, &st) < 0 || header.magic != MEMORY_MAGIC ||
 	    header.version != MEMORY_VERSION ||
-	    (uint64_t)st.st_size != memory_size(header.max_flows))
+	    (uint64_t)st.st_size <= REGION_OFFSET)
 		err = -EINVAL;
 	else
-		err = map(m, header.max_flows);
+		err = map(m, (size_t)st.st_size, header.max_flows);
 	if (err)
 		xct_memory_free(m);
 	return err;

@@ -36,14 +36,16 @@ struct xct_memory {
 	uint32_t max_flows;
 	xct_msec *clock;	     /* when the owner last looked at it */
 	struct xct_pending *pending; /* [XCT_QUEUES_MAX] */
-	void *region;		     /* for xct_engine_attach() */
+	void *region;		     /* for xct_engine_attach() .. */
+	size_t region_size;	     /* .. if xct_region_layout() knows it */
 };
 
 /* New, blank memory for @max_flows. 0 or -errno. */
 int xct_memory_new(struct xct_memory *memory, uint32_t max_flows);
 
-/* The memory behind @fd, which is taken in any case. 0, -EINVAL (of another
- * version, or damaged: nothing was changed), or another -errno. */
+/* The memory behind @fd, which is taken in any case. 0, -EINVAL (none of ours,
+ * or damaged: nothing was changed), or another -errno. Whether its region is of
+ * use is not looked at. */
 int xct_memory_adopt(struct xct_memory *memory, int fd);
 
 /* Unmap it, and close the descriptor. An empty one (fd -1) is accepted. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "daemon/engine/migrate.h"
 #include "daemon/engine/visit.h"
 
 #define EVICT_SCAN 256 /* records looked at for a flow to evict */
@@ -360,15 +361,15 @@ size_t xct_region_size(uint32_t max_flows)
 	return xct_table_region_size(max_flows);
 }
 
-int xct_region_copy(void *to, uint32_t to_max, const void *from,
-		    uint32_t from_max)
+uint32_t xct_region_layout(const void *region, size_t size, uint32_t max_flows)
 {
-	return xct_table_copy(to, to_max, from, from_max);
+	return xct_migrate_layout(region, size, max_flows);
 }
 
-bool xct_region_is_known(const void *region, uint32_t max_flows)
+uint32_t xct_region_copy(void *to, uint32_t to_max, const void *from,
+			 uint32_t from_max)
 {
-	return xct_table_is_known(region, max_flows);
+	return xct_migrate_copy(to, to_max, from, from_max);
 }
 
 void xct_region_set_back(void *region, uint32_t max_flows, xct_msec by)

@@ -122,18 +122,22 @@ struct xct_engine; /* opaque */
 size_t xct_region_size(uint32_t max_flows);
 size_t xct_engine_work_size(uint32_t max_flows);
 
-/* Copy the flows of a used region into a blank one of another size. Returns
- * how many did not fit, or -EINVAL: @from is of another version. Only before
- * either is attached. */
-int xct_region_copy(void *to, uint32_t to_max, const void *from,
-		    uint32_t from_max);
+/*
+ * The layout of @region, which is of @size bytes and for @max_flows flows:
+ * XCT_REGION_VERSION, which xct_engine_attach() takes; a lower one, which
+ * xct_region_copy() makes one of; or 0: it is damaged, of no layout that is
+ * known, or not a region. One that was never used is of the present layout.
+ */
+uint32_t xct_region_layout(const void *region, size_t size, uint32_t max_flows);
+
+/* Copy the flows of a used region, whose layout is known, into a blank one.
+ * Returns how many did not fit. Only before either is attached. */
+uint32_t xct_region_copy(void *to, uint32_t to_max, const void *from,
+			 uint32_t from_max);
 
 /* Set the times of all flows in a region back by @by: the clock has been. Only
  * before it is attached. */
 void xct_region_set_back(void *region, uint32_t max_flows, xct_msec by);
-
-/* Would xct_engine_attach() take @region? If not it is of another version. */
-bool xct_region_is_known(const void *region, uint32_t max_flows);
 
 /* What was found in the region. */
 struct xct_attach_report {

@@ -2,7 +2,8 @@
 /*
  * The record of one connection. Records are the only thing that outlives the
  * process, so there are no pointers in them: flows refer to each other by
- * index, and a change of this layout changes XCT_REGION_VERSION (table.h).
+ * index. A change of this layout changes XCT_REGION_VERSION, and the old one
+ * goes to migrate.c.
  *
  * Times are milliseconds of the clock that the caller of the engine passes in.
  */
@@ -11,6 +12,8 @@
 
 #include "common/flow_info.h"
 #include "common/names.h"
+
+#define XCT_REGION_VERSION 5
 
 #define XCT_FLOW_NONE UINT32_MAX /* no flow: end of a list */
 

@@ -21,7 +21,6 @@
 #include "daemon/engine/table.h"
 
 #define NONE	    XCT_FLOW_NONE
-#define RECORD_SIZE (sizeof(struct xct_flow) + sizeof(struct xct_flow_cold))
 #define ADOPT_AHEAD 16 /* records that are fetched before they are adopted */
 
 /* Few flows are translated in both ways: a quarter of the room. */
@@ -38,7 +37,7 @@ static uint32_t source_size(uint32_t max_flows)
 size_t xct_table_region_size(uint32_t max_flows)
 {
 	return sizeof(struct xct_region_header) +
-	       ((size_t)max_flows + 1) * RECORD_SIZE;
+	       ((size_t)max_flows + 1) * XCT_RECORD_SIZE;
 }
 
 size_t xct_table_work_size(uint32_t max_flows)
@@ -405,17 +404,19 @@ void xct_table_remove(struct xct_table *tbl, struct xct_flow *flow)
 	tbl->n_flows--;
 }
 
-static bool is_blank(const struct xct_region_header *header)
+bool xct_table_is_blank(const void *region)
 {
 	static const struct xct_region_header zero;
 
-	return !memcmp(header, &zero, sizeof(zero));
+	return !memcmp(region, &zero, sizeof(zero));
 }
 
-static void format_region(struct xct_region_header *header, uint32_t max_flows)
+void xct_table_format(void *region, uint32_t max_flows)
 {
+	struct xct_region_header *header = region;
+
 	header->version = XCT_REGION_VERSION;
-	header->record_size = RECORD_SIZE;
+	header->record_size = XCT_RECORD_SIZE;
 	header->max_flows = max_flows;
 	header->next_id = 1;
 	header->magic = XCT_REGION_MAGIC;
@@ -425,7 +426,7 @@ static bool is_ours(const struct xct_region_header *header, uint32_t max_flows)
 {
 	return header->magic == XCT_REGION_MAGIC &&
 	       header->version == XCT_REGION_VERSION &&
-	       header->record_size == RECORD_SIZE &&
+	       header->record_size == XCT_RECORD_SIZE &&
 	       header->max_flows == max_flows && header->n_used <= max_flows;
 }
 
@@ -450,41 +451,6 @@ void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
 		if (flows[i].side[XCT_DIR_ORIG].tuple.proto == IPPROTO_UDP)
 			set_back(&flows[i].track.udp.stream_at, by);
 	}
-}
-
-int xct_table_copy(void *to, uint32_t to_max, const void *from,
-		   uint32_t from_max)
-{
-	const struct xct_region_header *old = from;
-	struct xct_region_header *header = to;
-	const struct xct_flow *flows = (const void *)(old + 1);
-	const struct xct_flow_cold *cold = (const void *)(flows + from_max + 1);
-	uint32_t n = 0;
-	int lost = 0;
-
-	if (is_blank(old))
-		return 0;
-	if (!is_ours(old, from_max))
-		return -EINVAL;
-	format_region(header, to_max);
-	header->next_id = old->next_id;
-	for (uint32_t i = 0; i < old->n_used; i++) {
-		if (!flows[i].id)
-			continue;
-		if (n == to_max) {
-			lost++;
-			continue;
-		}
-		xct_region_flows(to)[n] = flows[i];
-		xct_region_cold(to, to_max)[n] = cold[i];
-		n++;
-		if (old->journal.number == i + 1) {
-			header->journal = old->journal;
-			header->journal.number = n;
-		}
-	}
-	header->n_used = n;
-	return lost;
 }
 
 _Static_assert(sizeof(struct xct_region_header) == 64,
@@ -541,11 +507,6 @@ static void fetch_buckets(const struct xct_table *tbl,
 			source_bucket(tbl, &flow->side[XCT_DIR_ORIG].tuple), 1);
 }
 
-bool xct_table_is_known(const void *region, uint32_t max_flows)
-{
-	return is_blank(region) || is_ours(region, max_flows);
-}
-
 int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 		     uint32_t max_flows, const struct xct_siphash_key *key,
 		     bool (*adopt)(void *ctx, struct xct_flow *flow), void *ctx,
@@ -553,8 +514,8 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 {
 	struct xct_region_header *header = region;
 
-	if (is_blank(header))
-		format_region(header, max_flows);
+	if (xct_table_is_blank(region))
+		xct_table_format(region, max_flows);
 	else if (!is_ours(header, max_flows))
 		return -EINVAL;
 

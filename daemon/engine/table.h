@@ -24,8 +24,7 @@
 #include "daemon/engine/flow.h"
 #include "daemon/engine/index.h"
 
-#define XCT_REGION_MAGIC   UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
-#define XCT_REGION_VERSION 5
+#define XCT_REGION_MAGIC UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
 
 /*
  * The counters of a flow as they were before the packet that is in the engine's
@@ -40,16 +39,21 @@ struct xct_journal {
 };
 
 struct xct_region_header {
+	/* The same in all layouts: */
 	uint64_t magic;
 	uint32_t version;
 	uint32_t record_size;
 	uint32_t max_flows;
 	uint32_t n_used;  /* records behind these were never in use */
 	uint64_t next_id; /* no flow has this id or a higher one */
+	/* Of this one: */
 	struct xct_journal journal;
 	uint64_t unused;
 	/* Records start here, on a cache line. */
 };
+
+/* What a flow takes in a region. */
+#define XCT_RECORD_SIZE (sizeof(struct xct_flow) + sizeof(struct xct_flow_cold))
 
 struct xct_table {
 	struct xct_region_header *header;
@@ -80,12 +84,12 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 		     bool (*adopt)(void *ctx, struct xct_flow *flow), void *ctx,
 		     uint32_t *n_torn);
 
-/* As xct_region_is_known(), xct_region_set_back() and xct_region_copy()
- * (engine.h). */
-bool xct_table_is_known(const void *region, uint32_t max_flows);
+/* Was it never used? Make one that was not an empty one. */
+bool xct_table_is_blank(const void *region);
+void xct_table_format(void *region, uint32_t max_flows);
+
+/* As xct_region_set_back() (engine.h). */
 void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by);
-int xct_table_copy(void *to, uint32_t to_max, const void *from,
-		   uint32_t from_max);
 
 /* Where they stand in a region. */
 static inline struct xct_flow *xct_region_flows(void *region)

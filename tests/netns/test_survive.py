@@ -41,6 +41,113 @@ def take_over(lab, old, *prefix):
     wait_for(lambda: old.ctl("status", check=False).returncode == 0,
              "the successor on the socket")
 
+def memory_of(xctd):
+    """The memfd that @xctd has its flows in."""
+    path = next(fd for fd in pathlib.Path(
+        f"/proc/{xctd.process.pid}/fd").iterdir()
+        if "memfd:xct-flows" in os.readlink(fd))
+    return os.open(path, os.O_RDWR)
+
+
+def with_version(fd, version):
+    """The layout that the region says it has becomes @version; returns what it
+    said."""
+    with mmap.mmap(fd, 0) as memory:
+        at = memory.find(struct.pack("=Q", 0x0a776f6c66746378)) + 8
+        before, = struct.unpack_from("=I", memory, at)
+        struct.pack_into("=I", memory, at, version)
+    return before
+
+
+def in_layout_4(fd):
+    """A memfd with the flows of memfd @fd as layout 4 had them: records of 232
+    bytes, in one piece."""
+    with mmap.mmap(fd, 0) as memory:
+        begin = memory.find(struct.pack("=Q", 0x0a776f6c66746378))
+        max_flows, n_used, next_id = struct.unpack_from("=IIQ", memory,
+                                                        begin + 16)
+        old = bytearray(memory[:begin])
+        old += struct.pack("=QIIIIQ32x", 0x0a776f6c66746378, 4, 232, max_flows,
+                           n_used, next_id)
+        for i in range(n_used):
+            hot = begin + 64 + i * 192
+            cold = begin + 64 + (max_flows + 1) * 192 + i * 40
+            times, track = memory[hot:hot + 16], memory[hot + 16:hot + 72]
+            sides = [memory[at:at + 56] for at in (hot + 72, hot + 128)]
+            old += b"".join(side[:40] for side in sides)
+            old += memory[hot + 184:hot + 192] + times
+            old += b"".join(side[40:48] for side in sides)
+            old += b"".join(side[48:] for side in sides)
+            old += track + memory[cold:cold + 16] + 24 * b"\xa5"
+    old += bytes((max_flows - n_used) * 232)
+    copy = os.memfd_create("xct-flows-4")
+    os.write(copy, old)
+    return copy
+
+
+def start_with(lab, old, memory):
+    """A successor of the dead @old that is handed @memory as systemd would."""
+    script = (f"exec 3<>/proc/self/fd/{memory}; LISTEN_PID=$$ LISTEN_FDS=1 "
+              'LISTEN_FDNAMES=xct-flows exec "$@"')
+    with open(old.log, "ab") as log:
+        old.process = lab.router.start(
+            "sh", "-c", script, "sh", XCTD, "-c", str(old.config), "-s",
+            old.sock, pass_fds=[memory], stderr=log, stdin=subprocess.DEVNULL)
+    wait_for(lambda: old.ctl("status", check=False).returncode == 0,
+             "the successor on the socket")
+
+
+def die(xctd):
+    xctd.process.send_signal(signal.SIGKILL)
+    xctd.process.wait(5)
+
+
+def test_a_start_after_an_upgrade_has_the_flows_of_layout_4(routed):
+    routed.nginx(routed.server, 80)
+    xctd = routed.start_xctd("settings: {table-size: 1000}\n" + POLICY)
+    with routed.client.tcp_socket() as sock:
+        sock.settimeout(20)
+        sock.connect((SERVER, 80))
+        sock.sendall(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in sock.recv(4096)
+        xctd.ctl("create", "-p", "sctp", "--src", "10.0.0.7", "--dst", SERVER,
+                 "--sport", "7", "--dport", "8", "--state", "ESTABLISHED",
+                 "-t", "3600", "-m", "99", "--orig-vtag", "5", "--reply-vtag",
+                 "6")
+
+        def flows():
+            # What runs on is not compared.
+            return sorted((re.sub(r'"(timeout|age_ms|start_ms)": ?\d+,?', "",
+                                  line) for line in xctd.ctl(
+                "list", "-o", "ndjson").stdout.splitlines()))
+        before = flows()
+        assert len(before) == 2
+        kept = memory_of(xctd)
+        die(xctd)
+        start_with(routed, xctd, in_layout_4(kept))
+        assert flows() == before
+        assert re.search(r"2 flows adopted from layout 4 in", xctd.messages())
+        sock.sendall(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in sock.recv(4096)
+    os.close(kept)
+    # From now on they are of the present layout.
+    take_over(routed, xctd)
+    assert "2 flows adopted in" in xctd.messages()
+    xctd.stop()
+
+
+def test_flows_of_a_layout_to_come_are_not_misread(routed):
+    xctd = routed.start_xctd("settings: {table-size: 1000}\n" + POLICY)
+    assert lost(pings(routed.client, 1, 0.05).communicate(timeout=20)[0]) == 0
+    kept = memory_of(xctd)
+    die(xctd)
+    with_version(kept, 99)
+    start_with(routed, xctd, kept)
+    assert "of a layout that this one does not know" in xctd.messages()
+    assert xctd.list() == []
+    assert lost(pings(routed.client, 1, 0.05).communicate(timeout=20)[0]) == 0
+    xctd.stop()
+
 
 def test_a_takeover_loses_no_packet_and_counts_each_once(routed):
     xctd = routed.start_xctd(POLICY)
@@ -84,23 +191,16 @@ def test_a_takeover_that_cannot_start_changes_nothing(routed):
     assert xctd.is_alive()
 
 
-def test_a_takeover_of_another_version_changes_nothing(routed):
+def test_a_takeover_of_a_layout_to_come_changes_nothing(routed):
     xctd = routed.start_xctd(POLICY)
-    memory = next(fd for fd in pathlib.Path(
-        f"/proc/{xctd.process.pid}/fd").iterdir()
-        if "memfd:" in os.readlink(fd))
-    with open(memory, "r+b", buffering=0) as region:
-        mapped = mmap.mmap(region.fileno(), 0)
-    magic = 0x0a776f6c66746378
-    version = mapped.find(struct.pack("=Q", magic)) + 8
-    ours = mapped[version:version + 4]
-    mapped[version:version + 4] = struct.pack("=I", 1)
+    memory = memory_of(xctd)
+    ours = with_version(memory, 99)
     done = routed.router.run(XCTD, "--takeover", "-c", str(xctd.config), "-s",
                              xctd.sock, check=False)
-    mapped[version:version + 4] = ours
-    mapped.close()
+    with_version(memory, ours)
+    os.close(memory)
     assert done.returncode == 3
-    assert "of another version" in done.stderr
+    assert "of a layout that this one does not know" in done.stderr
     ping = pings(routed.client, 5, 0.05)
     assert lost(ping.communicate(timeout=20)[0]) == 0
     take_over(routed, xctd)
