@@ -306,6 +306,7 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	if (!d->work)
 		return no_memory(max_flows, errno);
 	set_clock_back(d, begin);
+	xct_masq_begin(d);
 
 	xct_host_engine_config(d, d->config, &cfg);
 	ret = xct_engine_attach(&d->engine, d->memory.region, d->work,
@@ -314,13 +315,15 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 		return xct_probe_failed("start the engine", -ret);
 	if (!report.was_new)
 		log_adoption(d, &report, xct_clock_now() - begin);
+	xct_engine_set_ruleset(d->engine, &d->config->ruleset);
+	/* Kept with all flows or not at all: one that dies in between leaves
+	 * the file, or these, to the next. */
+	xct_restore_begin(d, is_new);
 	if (d->options.is_kept && is_new) {
 		/* In place of one that could not be used, if there was one. */
 		xct_sd_forget(XCT_KEPT_MEMORY);
 		xct_sd_keep(XCT_KEPT_MEMORY, d->memory.fd);
 	}
-	xct_engine_set_ruleset(d->engine, &d->config->ruleset);
-	xct_restore_begin(d, is_new);
 	return XCT_EXIT_OK;
 }
 

@@ -86,6 +86,8 @@ static int convert(const struct xct_memory *old, uint32_t max_flows,
 	*memory->clock = *old->clock;
 	memcpy(memory->pending, old->pending,
 	       XCT_QUEUES_MAX * sizeof(*old->pending));
+	memcpy(memory->names, old->names,
+	       XCT_AWAITED_MAX * sizeof(*old->names));
 	return 0;
 }
 

@@ -84,11 +84,22 @@ void xct_masq_purge(struct xct_daemon *d)
 
 /* ------------------------------------------------- addresses yet to come */
 
+void xct_masq_begin(struct xct_daemon *d)
+{
+	unsigned int n = 0;
+
+	while (n < XCT_AWAITED_MAX && d->memory.names[n][0])
+		n++;
+	d->masq.n_names = n;
+	xct_masq_look(d);
+	if (n)
+		xct_masq_restored(d, xct_clock_now());
+}
+
 void xct_masq_look(struct xct_daemon *d)
 {
 	for (unsigned int i = 0; i < d->masq.n_names; i++)
-		d->masq.names[i].ifindex =
-			if_nametoindex(d->masq.names[i].name);
+		d->masq.ifindex[i] = if_nametoindex(d->memory.names[i]);
 }
 
 uint32_t xct_masq_ifindex(void *ctx, const char name[static XCT_IFNAMSIZ])
@@ -96,17 +107,16 @@ uint32_t xct_masq_ifindex(void *ctx, const char name[static XCT_IFNAMSIZ])
 	struct xct_daemon *d = ctx;
 	unsigned int i = 0;
 
-	while (i < d->masq.n_names && strcmp(d->masq.names[i].name, name) != 0)
+	while (i < d->masq.n_names && strcmp(d->memory.names[i], name) != 0)
 		i++;
-	if (i == XCT_MASQ_NAMES)
+	if (i == XCT_AWAITED_MAX)
 		return if_nametoindex(name);
 	if (i == d->masq.n_names) {
-		strcpy(d->masq.names[i].name, name);
-		d->masq.names[i].ifindex = if_nametoindex(name);
+		strcpy(d->memory.names[i], name);
+		d->masq.ifindex[i] = if_nametoindex(name);
 		d->masq.n_names++;
 	}
-	return d->masq.names[i].ifindex ? d->masq.names[i].ifindex
-					: XCT_IF_AWAITED | i;
+	return XCT_IF_AWAITED | i;
 }
 
 bool xct_masq_awaited_name(const struct xct_daemon *d, uint32_t ifindex,
@@ -114,10 +124,9 @@ bool xct_masq_awaited_name(const struct xct_daemon *d, uint32_t ifindex,
 {
 	uint32_t i = ifindex & ~XCT_IF_AWAITED;
 
-	/* An earlier xctd may have awaited it: nobody knows any more. */
 	if (!(ifindex & XCT_IF_AWAITED) || i >= d->masq.n_names)
 		return false;
-	memcpy(name, d->masq.names[i].name, XCT_IFNAMSIZ);
+	memcpy(name, d->memory.names[i], XCT_IFNAMSIZ);
 	return true;
 }
 
@@ -126,15 +135,31 @@ enum xct_masq xct_masq_judge(void *ctx, uint32_t *ifindex, uint8_t family,
 {
 	struct xct_daemon *d = ctx;
 	uint32_t i = *ifindex & ~XCT_IF_AWAITED;
+	enum xct_masq masq;
 
-	if (*ifindex & XCT_IF_AWAITED) {
-		if (i >= d->masq.n_names)
-			return XCT_MASQ_GONE;
-		if (!d->masq.names[i].ifindex)
-			return XCT_MASQ_AWAITED;
-		*ifindex = d->masq.names[i].ifindex;
-	}
-	return xct_netdev_masq(d->netdev, *ifindex, family, addr);
+	/* It was there once: gone in whatever way, it takes its flows along. */
+	if (!(*ifindex & XCT_IF_AWAITED))
+		return xct_netdev_masq(d->netdev, *ifindex, family, addr) ==
+				       XCT_MASQ_THERE
+			       ? XCT_MASQ_THERE
+			       : XCT_MASQ_GONE;
+	if (i >= d->masq.n_names)
+		return XCT_MASQ_GONE;
+	if (!d->masq.ifindex[i])
+		return XCT_MASQ_AWAITED;
+	masq = xct_netdev_masq(d->netdev, d->masq.ifindex[i], family, addr);
+	if (masq == XCT_MASQ_THERE)
+		*ifindex = d->masq.ifindex[i];
+	return masq;
+}
+
+/* Nobody waits: names make room for others. */
+static void forget_names(struct xct_daemon *d)
+{
+	xct_lock_take(&d->lock);
+	d->masq.n_names = 0;
+	memset(d->memory.names, 0, XCT_AWAITED_MAX * sizeof(*d->memory.names));
+	xct_lock_give(&d->lock);
 }
 
 void xct_masq_restored(struct xct_daemon *d, xct_msec now)
@@ -166,5 +191,6 @@ void xct_masq_settle(struct xct_daemon *d, xct_msec now)
 	if (n_awaited)
 		return;
 	d->masq.restored_ms = 0;
+	forget_names(d);
 	xct_log(LOG_INFO, "no restored flow waits for its address any more");
 }

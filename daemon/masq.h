@@ -2,17 +2,18 @@
 /*
  * Masqueraded flows end with the address they were given, as in the kernel.
  * Those that come from a snapshot may be there before it: while a host boots
- * they wait for their interface, by its name.
+ * they wait for their interface, by its name. The names are kept beside the
+ * flows, whose successors go on waiting.
  */
 #ifndef XCT_DAEMON_MASQ_H
 #define XCT_DAEMON_MASQ_H
 
-#include "daemon/engine/engine.h"
+#include "daemon/memory.h"
 
-#define XCT_GONE_MAX   64
-#define XCT_MASQ_NAMES 64
+#define XCT_GONE_MAX 64
 
-/* In place of an index: that of a name in .names[]. */
+/* In place of an index, until the address is there: that of a name in
+ * memory.names[]. */
 #define XCT_IF_AWAITED 0x80000000u
 
 struct xct_daemon;
@@ -27,11 +28,8 @@ struct xct_gone {
 struct xct_masquerade {
 	struct xct_gone gone[XCT_GONE_MAX]; /* to purge; under the lock */
 	unsigned int n_gone;
-	struct {
-		char name[XCT_IFNAMSIZ];
-		uint32_t ifindex; /* 0: it is awaited */
-	} names[XCT_MASQ_NAMES];  /* in snapshots; under the lock */
-	unsigned int n_names;
+	uint32_t ifindex[XCT_AWAITED_MAX]; /* of memory.names[]; 0: none yet */
+	unsigned int n_names; /* they, and the names, are under the lock */
 	xct_msec
 		restored_ms; /* when flows were restored last; 0: all settled */
 	xct_msec settled_ms; /* when they were looked at last */
@@ -40,6 +38,9 @@ struct xct_masquerade {
 /* As struct xct_netdev_ops.addr_gone; @ctx is the struct xct_daemon. */
 void xct_masq_addr_gone(void *ctx, uint32_t ifindex, uint8_t family,
 			const struct xct_addr *addr);
+
+/* Before anything else: there is memory, in which flows may wait. */
+void xct_masq_begin(struct xct_daemon *d);
 
 /* Find out which of the interfaces named by snapshots are there: the next two
  * do not ask the kernel again. With the lock held. */

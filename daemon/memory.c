@@ -4,8 +4,9 @@
  *
  * Theory of operation: one memfd, so that one descriptor is all that must be
  * kept. It begins with a header that says what follows; then the pending
- * packets of all queues; then, on a page of its own, the engine's region, whose
- * layout is the engine's affair. Nothing in it is a pointer.
+ * packets of all queues; then names of interfaces, in what used to be left of a
+ * page; then, on a page of its own, the engine's region, whose layout is the
+ * engine's affair. Nothing in it is a pointer.
  */
 #include "daemon/memory.h"
 
@@ -26,9 +27,12 @@ struct header {
 	xct_msec clock;
 	uint8_t pad[40];
 	struct xct_pending pending[XCT_QUEUES_MAX];
+	char names[XCT_AWAITED_MAX][XCT_IFNAMSIZ];
 };
 
 #define REGION_OFFSET ((sizeof(struct header) + PAGE - 1) & ~(size_t)(PAGE - 1))
+
+_Static_assert(REGION_OFFSET == 146 * PAGE, "as in memory without names");
 
 static int map(struct xct_memory *m, size_t size, uint32_t max_flows)
 {
@@ -49,6 +53,7 @@ static int map(struct xct_memory *m, size_t size, uint32_t max_flows)
 	m->max_flows = max_flows;
 	m->clock = &header->clock;
 	m->pending = header->pending;
+	m->names = header->names;
 	m->region = (uint8_t *)m->base + REGION_OFFSET;
 	m->region_size = size - REGION_OFFSET;
 	return 0;

@@ -13,6 +13,8 @@
 
 #define XCT_REPEATS_MAX 256
 
+#define XCT_AWAITED_MAX 128
+
 /*
  * Packets of one queue that are in the engine's hands. A worker that dies with
  * them leaves them unanswered: its successor gets them again, and knows those
@@ -36,8 +38,10 @@ struct xct_memory {
 	uint32_t max_flows;
 	xct_msec *clock;	     /* when the owner last looked at it */
 	struct xct_pending *pending; /* [XCT_QUEUES_MAX] */
-	void *region;		     /* for xct_engine_attach() .. */
-	size_t region_size;	     /* .. if xct_region_layout() knows it */
+	/* [XCT_AWAITED_MAX]: of interfaces that flows wait for; "": free */
+	char (*names)[XCT_IFNAMSIZ];
+	void *region;	    /* for xct_engine_attach() .. */
+	size_t region_size; /* .. if xct_region_layout() knows it */
 };
 
 /* New, blank memory for @max_flows. 0 or -errno. */

@@ -407,7 +407,7 @@ static bool adopt(void *ctx, struct xct_flow *flow)
 		flow->status &= ~(uint32_t)XCT_STATUS_SRC_NAT;
 		xct_table_cold(&a->eng->table, flow)->masq_if = 0;
 	}
-	if (xct_flow_masq(a->eng, flow) != XCT_MASQ_THERE) {
+	if (xct_flow_masq(a->eng, flow) == XCT_MASQ_GONE) {
 		a->report->gone++;
 		a->eng->stats.deleted++;
 		return false;

@@ -51,8 +51,9 @@ struct xct_event {
 /* Of a masqueraded flow's address. */
 enum xct_masq {
 	XCT_MASQ_THERE,
-	XCT_MASQ_AWAITED, /* its interface is missing, down, or without any */
-	XCT_MASQ_GONE,	  /* its interface has others */
+	XCT_MASQ_AWAITED, /* not yet: its interface is missing, down, or without
+			     any */
+	XCT_MASQ_GONE,	  /* no more, or its interface has others */
 };
 
 /* What the engine asks of its host, for NEW connections and such flows as come

@@ -25,10 +25,11 @@ PENDING = struct.Struct("=II32Q")
 class Store:
     """xctd in @ns, with what it wants kept."""
 
-    def __init__(self, lab, ns, policy, environ=None):
+    def __init__(self, lab, ns, policy, environ=None, lives=()):
         self.ns = ns
         self.environ = environ or {}
-        self.lives = []  # what the next ones have besides in the environment
+        # What the next ones have besides in the environment.
+        self.lives = list(lives)
         self.config = str(lab.dir / "store.yaml")
         self.sock = str(lab.dir / "store.sock")
         self.log = str(lab.dir / "store.log")

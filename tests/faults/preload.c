@@ -5,6 +5,9 @@
  *   XCT_DIE=read           die when it is about to read packets
  *   XCT_DIE=before|after   die at the first answer to packets, just before or
  *                          just after the kernel has got it
+ *   XCT_DIE=keep|kept      die when systemd is to keep the flows, just before or
+ *                          just after it has them
+ *   XCT_DIE=ready          die just before saying so
  *   XCT_REALTIME=SECONDS   what the wall clock is ahead (or, < 0, behind)
  *   XCT_MONOTONIC=SECONDS  the same for the other clocks
  *   XCT_NO_TMPFILE=1       have the file system know no O_TMPFILE
@@ -40,18 +43,41 @@ static int is_answer(const struct msghdr *msg)
 	return nlh->nlmsg_type == (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_VERDICT);
 }
 
+/* What systemd is told. */
+static int is_said(const struct msghdr *msg, const char *text)
+{
+	const struct iovec *iov = msg->msg_iov;
+
+	return msg->msg_iovlen > 0 &&
+	       memmem(iov->iov_base, iov->iov_len, text, strlen(text));
+}
+
+/* Should it die before, or after, @msg? */
+static int is_end(const struct msghdr *msg, const char *die, int is_after)
+{
+	int is_keep = is_said(msg, "FDSTORE=1\nFDNAME=xct-flows");
+
+	if (!die)
+		return 0;
+	if (strcmp(die, is_after ? "after" : "before") == 0)
+		return is_answer(msg);
+	if (strcmp(die, is_after ? "kept" : "keep") == 0)
+		return is_keep;
+	return !is_after && strcmp(die, "ready") == 0 &&
+	       is_said(msg, "READY=1");
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	ssize_t (*real)(int, const struct msghdr *, int) = next("sendmsg");
 	const char *die = getenv("XCT_DIE");
 	ssize_t ret;
 
-	if (!die || !is_answer(msg))
-		return real(fd, msg, flags);
-	if (strcmp(die, "before") == 0)
+	if (is_end(msg, die, 0))
 		kill(getpid(), SIGKILL);
 	ret = real(fd, msg, flags);
-	kill(getpid(), SIGKILL);
+	if (is_end(msg, die, 1))
+		kill(getpid(), SIGKILL);
 	return ret;
 }
 

@@ -15,6 +15,7 @@ import pytest
 import entries
 from lab import (BUILD, ROOT, SERVER, WAN, XCTCTL, XCTD, assert_nothing_left,
                  can_connect, hooks_left, ping, wait_for)
+from test_snapshot import Connection
 from test_systemd import INSTALL
 
 FAULTS = ROOT / "tests/faults"
@@ -33,8 +34,8 @@ POLICY = "nat: [{out: wan0, masquerade: yes}]\n"
 def make_store(lab):
     made = []
 
-    def make(policy=POLICY, environ=None):
-        made.append(Store(lab, lab.router, policy, environ))
+    def make(policy=POLICY, environ=None, lives=()):
+        made.append(Store(lab, lab.router, policy, environ, lives))
         return made[-1]
     yield make
     for each in made:
@@ -384,3 +385,69 @@ def test_a_masquerade_follows_the_address(lab, store, is_dead):
     sock.recv(9)
     assert masquerades_as(xctd, "udp") == [other]
     assert [addr for addr, _ in peers] == [WAN, other]
+
+
+def table(sock):
+    return sorted(map(faults.whole, faults.flows_of(sock)))
+
+
+@pytest.mark.parametrize("lives", [["keep"], ["kept"], ["ready"],
+                                   ["keep", "keep", "kept", "ready"]])
+def test_a_death_while_a_snapshot_is_restored_neither_loses_nor_doubles(
+        lab, store, preload, lives):
+    policy = f"settings: {{snapshot: {lab.dir}/flows}}\n{POLICY}"
+    xctd = lab.start_xctd(policy)
+    connection = Connection(lab)
+    xctd.ctl("create", "-p", "udp", "-s", "10.0.0.9", "-d", SERVER, "--sport",
+             "1", "--dport", "2", "-t", "600")
+    before = table(xctd.sock)
+    assert len(before) == 2
+    xctd.stop()
+    lab.xctd = None
+    xctd = store(policy, lives=[{**preload, "XCT_DIE": how} for how in lives])
+    assert xctd.starts == len(lives) + 1
+    assert table(xctd.sock) == before
+    connection.talk()
+    before = table(xctd.sock)
+    assert not (lab.dir / "flows").exists()
+    # What has been used is of the past.
+    xctd.kill(9)
+    xctd.await_ready()
+    assert table(xctd.sock) == before
+    connection.close()
+
+
+@pytest.mark.parametrize("lacks", ["interface", "address"])
+def test_flows_that_wait_for_their_address_outlive_xctd(lab, store, lacks):
+    policy = f"settings: {{snapshot: {lab.dir}/flows}}\n{POLICY}"
+    xctd = lab.start_xctd(policy)
+    connection = Connection(lab)
+    xctd.stop()
+    lab.xctd = None
+    if lacks == "interface":
+        lab.router.ip("link set wan0 down", "link set wan0 name wan9")
+    else:
+        lab.router.ip(f"addr del {WAN}/24 dev wan0")
+    xctd = store(policy)
+    for size in 262144, 262144, 200000:  # also into memory of another size
+        pathlib.Path(xctd.config).write_text(
+            policy.replace("{", f"{{table-size: {size}, ", 1))
+        assert masquerades_as(xctd, "tcp") == [WAN]
+        xctd.kill(9)
+        xctd.await_ready()
+    if lacks == "interface":
+        lab.router.ip("link set wan9 name wan0", "link set wan0 up")
+    else:
+        lab.router.ip(f"addr add {WAN}/24 dev wan0")
+    connection.talk()
+    wait_for(lambda: "no restored flow waits" in xctd.messages(), "it", 20)
+    # From now on it is a flow like others, also for a successor.
+    xctd.kill(9)
+    xctd.await_ready()
+    connection.talk()
+    os.kill(xctd.pid, signal.SIGSTOP)
+    lab.router.ip(f"addr del {WAN}/24 dev wan0")
+    xctd.kill(9)
+    xctd.await_ready()
+    assert masquerades_as(xctd, "tcp") == []
+    connection.close()
