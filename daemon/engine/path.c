@@ -277,13 +277,9 @@ static bool can_rewrite(const struct xct_visit *v, unsigned int halves)
 			       v->is_error ? other_halves(halves) : halves);
 }
 
-static bool rewrite(struct xct_visit *v, unsigned int halves)
+/* False: it cannot be translated, and the verdict is made. */
+static bool may_rewrite(struct xct_visit *v, unsigned int halves)
 {
-	enum xct_dir other =
-		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
-	struct xct_tuple target;
-	bool is_done;
-
 	if (is_redirect(v)) {
 		xct_visit_drop(v, XCT_REASON_ICMP_REDIRECT);
 		return false;
@@ -298,6 +294,18 @@ static bool rewrite(struct xct_visit *v, unsigned int halves)
 		xct_visit_drop(v, XCT_REASON_NAT_HEADER);
 		return false;
 	}
+	return true;
+}
+
+static bool rewrite(struct xct_visit *v, unsigned int halves)
+{
+	enum xct_dir other =
+		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
+	struct xct_tuple target;
+	bool is_done;
+
+	if (!may_rewrite(v, halves))
+		return false;
 	/* A packet of one direction becomes the inverse of the other. */
 	(void)xct_tuple_invert(&v->flow->side[other].tuple, &target);
 	if (v->is_error) {
@@ -642,6 +650,7 @@ static void track_refused(struct xct_visit *v)
 static XCT_APART bool late_on_behalf(struct xct_visit *v)
 {
 	enum tracked tracked = TRACKED;
+	unsigned int halves;
 
 	if (v->meta->hook != XCT_HOOK_POSTROUTING || !xct_visit_is_own(v))
 		return false;
@@ -667,9 +676,16 @@ static XCT_APART bool late_on_behalf(struct xct_visit *v)
 	}
 	if (!xct_policy_filter_related(v))
 		return true;
-	if (!v->flow)
+	if (!v->flow) {
 		xct_visit_accept(v, XCT_STAGE_FRESH);
-	else if (translate(v, halves_of(v->flow, v->dir) & XCT_HALF_SRC))
+		return true;
+	}
+	halves = halves_of(v->flow, v->dir);
+	/* As the kernel, which translates the other half as well: to what it is
+	 * already. */
+	if (v->is_error && halves && !may_rewrite(v, halves))
+		return true;
+	if (translate(v, halves & XCT_HALF_SRC))
 		finish(v, XCT_STAGE_FRESH, tracked);
 	else if (tracked == TRACKED_LAST)
 		end_flow(v, XCT_STAGE_FRESH);
