@@ -457,6 +457,15 @@ static bool is_change(uint16_t type)
 	       type == XCT_REQ_WRITTEN || type == XCT_REQ_RESTORE;
 }
 
+/* Is it about what packets have done? */
+static bool is_about_flows(uint16_t type)
+{
+	return type == XCT_REQ_LIST || type == XCT_REQ_COUNT ||
+	       type == XCT_REQ_DELETE || type == XCT_REQ_FLUSH ||
+	       type == XCT_REQ_UPDATE || type == XCT_REQ_SAVE ||
+	       type == XCT_REQ_STATS || type == XCT_REQ_RULES;
+}
+
 static bool may_change(const struct client *c)
 {
 	return c->uid == 0 || c->uid == geteuid();
@@ -478,6 +487,8 @@ static void start(struct client *c, const struct xct_frame *frame,
 		deny(c);
 		return;
 	}
+	if (is_about_flows(frame->type))
+		ops->settle(ops->ctx);
 	switch (frame->type) {
 	case XCT_REQ_LIST:
 	case XCT_REQ_DELETE:

@@ -14,6 +14,8 @@
 /* What the server asks of the daemon. Each is called from the main loop; the
  * engine calls take the engine's lock themselves, for one slice. */
 struct xct_control_ops {
+	/* Wait a moment for packets that are in the queues. */
+	void (*settle)(void *ctx);
 	/* As xct_engine_walk() and xct_engine_delete(). */
 	bool (*walk)(void *ctx, uint32_t *cursor,
 		     const struct xct_flow_filter *filter, uint32_t max,

@@ -697,7 +697,9 @@ bool xct_nfq_info(uint16_t number, struct xct_nfq_info *info)
 	return is_found;
 }
 
-void xct_nfq_each(void (*fn)(uint16_t number))
+void xct_nfq_each(void (*fn)(void *arg, uint16_t number,
+			     const struct xct_nfq_info *info),
+		  void *arg)
 {
 	struct xct_nfq_info info;
 	FILE *f = read_info();
@@ -706,6 +708,6 @@ void xct_nfq_each(void (*fn)(uint16_t number))
 	if (!f)
 		return;
 	while (read_line(f, &queue, &info))
-		fn(queue);
+		fn(arg, queue, &info);
 	(void)fclose(f); /* only read */
 }

@@ -103,7 +103,9 @@ void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,
 bool xct_nfq_info(uint16_t number, struct xct_nfq_info *info);
 
 /* Call @fn for every queue that somebody, anybody, has bound. */
-void xct_nfq_each(void (*fn)(uint16_t number));
+void xct_nfq_each(void (*fn)(void *arg, uint16_t number,
+			     const struct xct_nfq_info *info),
+		  void *arg);
 
 /* Where it comes from only root may open, but whoever has it open may read:
  * a descriptor or -errno, and one to be used from now on, which is taken. */

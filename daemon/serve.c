@@ -6,11 +6,19 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "daemon/backlog.h"
 #include "daemon/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 #include "daemon/reload.h"
 #include "daemon/report.h"
+
+static void settle(void *ctx)
+{
+	struct xct_daemon *d = ctx;
+
+	xct_backlog_wait(d->workers, d->n_workers);
+}
 
 bool xct_serve_walk(void *ctx, uint32_t *cursor,
 		    const struct xct_flow_filter *filter, uint32_t max,
@@ -135,6 +143,7 @@ static void leave(void *ctx)
 enum xct_exit xct_serve_start(struct xct_daemon *d)
 {
 	const struct xct_control_ops ops = {
+		.settle = settle,
 		.walk = xct_serve_walk,
 		.update = update,
 		.create = create,

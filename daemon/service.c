@@ -208,6 +208,14 @@ static const char *from_systemd(const char *name)
 	return value ? value : "unknown";
 }
 
+static void forget_queue(void *arg, uint16_t number,
+			 const struct xct_nfq_info *info)
+{
+	(void)arg;
+	(void)info;
+	xct_kept_forget_queue(number);
+}
+
 static void note_death(struct xct_lives *lives, enum xct_sd_end end)
 {
 	lives->failed = end == XCT_SD_NOT_READY ? lives->failed + 1 : 0;
@@ -219,7 +227,7 @@ static void note_death(struct xct_lives *lives, enum xct_sd_end end)
 	if (lives->failed < LOOP)
 		return;
 	/* Those of others are not kept under such names. */
-	xct_nfq_each(xct_kept_forget_queue);
+	xct_nfq_each(forget_queue, NULL);
 	xct_log(LOG_ERR,
 		"crash loop, %u failed starts in a row: the queues are given "
 		"up, packets pass or not as \"on-failure\" said; flows are "

@@ -40,6 +40,7 @@ struct xct_worker {
 	_Atomic bool is_stopping;
 	_Atomic bool has_successor; /* leave at once */
 	_Atomic xct_msec seen_at;
+	_Atomic uint32_t answered; /* the last packet's id */
 	uint32_t backoff; /* waits without busy polling after the next one */
 	uint32_t to_skip; /* and before it */
 	struct xct_pending *pending;
@@ -147,6 +148,8 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 
 	xct_nfq_answer(w->nfq, w->packets, n);
 	w->pending->n_done = 0;
+	atomic_store_explicit(&w->answered, w->packets[n - 1].id,
+			      memory_order_release);
 	for (unsigned int i = 0; i < n; i++)
 		if (w->results[i].reply_len != 0)
 			/* A reply may be lost like any other packet. */
@@ -337,6 +340,14 @@ void xct_worker_stop(struct xct_worker *w, bool has_successor)
 struct xct_nfq *xct_worker_nfq(const struct xct_worker *w)
 {
 	return w->nfq;
+}
+
+bool xct_worker_has_answered(const struct xct_worker *w, uint32_t id)
+{
+	uint32_t answered =
+		atomic_load_explicit(&w->answered, memory_order_acquire);
+
+	return (int32_t)(answered - id) >= 0;
 }
 
 xct_msec xct_worker_seen_at(const struct xct_worker *w)

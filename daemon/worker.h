@@ -40,6 +40,9 @@ void xct_worker_stop(struct xct_worker *worker, bool has_successor);
 
 struct xct_nfq *xct_worker_nfq(const struct xct_worker *worker);
 
+/* Has it handled the packet with @id, and those before it? */
+bool xct_worker_has_answered(const struct xct_worker *worker, uint32_t id);
+
 /* When it last showed life: at least every second. */
 xct_msec xct_worker_seen_at(const struct xct_worker *worker);
 

@@ -57,6 +57,11 @@ struct server {
 
 /* ------------------------------------------------------- what ops stand for */
 
+static void fake_settle(void *ctx)
+{
+	(void)ctx; /* nothing is on its way */
+}
+
 static bool fake_walk(void *ctx, uint32_t *cursor,
 		      const struct xct_flow_filter *filter, uint32_t max,
 		      bool is_delete,
@@ -219,7 +224,8 @@ static int setup(void **state)
 	s->listen_fd = xct_control_listen(s->path, "");
 	assert_true(s->listen_fd >= 0);
 	s->n_flows = 3;
-	s->ops = (struct xct_control_ops){ .walk = fake_walk,
+	s->ops = (struct xct_control_ops){ .settle = fake_settle,
+					   .walk = fake_walk,
 					   .update = fake_update,
 					   .create = fake_create,
 					   .save = fake_save,

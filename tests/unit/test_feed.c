@@ -510,9 +510,16 @@ static uint32_t count(void *ctx)
 	return 7;
 }
 
+static void settle(void *ctx)
+{
+	(void)ctx; /* nothing is on its way */
+}
+
 static void serve(struct world *w, struct service *s)
 {
-	const struct xct_control_ops ops = { .count = count, .feed = w->feed };
+	const struct xct_control_ops ops = { .settle = settle,
+					     .count = count,
+					     .feed = w->feed };
 
 	snprintf(s->path, sizeof(s->path), "/tmp/xct-feed-%d.sock", getpid());
 	s->listen_fd = xct_control_listen(s->path, "");
