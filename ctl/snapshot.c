@@ -176,6 +176,10 @@ enum xct_exit xct_ctl_load(const struct xct_ctl *ctl)
 		xct_ctl_say("cannot load %s: %s", path, why);
 		return XCT_EXIT_FAILED;
 	}
+	if (now_ms() < snapshot.saved_ms)
+		xct_ctl_say("%s: the clock is behind the time it was saved: "
+			    "its flows have the time left that they had",
+			    path);
 	results[XCT_RESTORED_EXPIRED] =
 		xct_snapshot_advance(&snapshot, now_ms());
 	ret = send_flows(ctl->socket, &snapshot, results);

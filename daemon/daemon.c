@@ -258,6 +258,7 @@ static void set_clock_back(struct xct_daemon *d, xct_msec now)
 			"the clock is %" PRIu64 " s behind that of an earlier "
 			"xctd: its flows are set back",
 			(last - now) / 1000);
+		d->clock.back_ms = last - now;
 		xct_region_set_back(d->memory.region, d->memory.max_flows,
 				    last - now);
 	}

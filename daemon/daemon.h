@@ -41,6 +41,13 @@ struct xct_options {
 	bool is_takeover; /* from the xctd at socket_path */
 };
 
+/* What clocks have done that they should not. */
+struct xct_clock_counts {
+	int64_t wall_ahead_ms; /* of the time since boot, when last looked at */
+	uint64_t jumps;	       /* of the wall clock, since the start */
+	xct_msec back_ms; /* that a predecessor's flows had to be set back */
+};
+
 struct xct_daemon {
 	struct xct_options options;
 	struct xct_lock lock; /* of engine, netdev, ruleset, events, masq */
@@ -93,6 +100,7 @@ struct xct_daemon {
 	struct xct_poll rules; /* nf_tables' */
 
 	struct xct_fill fill; /* of the flow table */
+	struct xct_clock_counts clock;
 
 	xct_msec watchdog_ms; /* between signs of life; 0: none are wanted */
 	xct_msec alive_ms;    /* when the last one was given */

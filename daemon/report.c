@@ -107,6 +107,8 @@ static json_t *snapshot_stats(const struct xct_restore_counts *counts)
 
 	set(object, "written", number(counts->written));
 	set(object, "failed", number(counts->failed));
+	set(object, "damaged", number(counts->damaged));
+	set(object, "clock_behind", number(counts->clock_behind));
 #define X(sym, name, text) \
 	set(object, name, number(counts->flows[XCT_RESTORED_##sym]));
 	XCT_RESTORED_RESULTS(X)
@@ -133,6 +135,8 @@ char *xct_report_stats(struct xct_daemon *d)
 	set(root, "peak_flows", number(stats.peak_flows));
 	set(root, "max_flows", number(stats.max_flows));
 	set(root, "hooks_restored", number(d->hookwatch.n_restored));
+	set(root, "clock_jumps", number(d->clock.jumps));
+	set(root, "clock_back_ms", number(d->clock.back_ms));
 	set(root, "clients_dropped", number(clients->dropped));
 	set(root, "clients_refused", number(clients->refused));
 	for (int i = 0; i < XCT_CLASSES; i++)

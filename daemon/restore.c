@@ -79,11 +79,12 @@ static bool is_other_file(const char *path)
 }
 
 /* Out of the way of the next stop, but there to be looked into. */
-static void set_aside(const char *path, const char *why)
+static void set_aside(struct xct_daemon *d, const char *path, const char *why)
 {
 	char aside[PATH_MAX];
 	bool is_aside;
 
+	d->restore.damaged++;
 	snprintf(aside, sizeof(aside), "%s.damaged", path);
 	is_aside = rename(path, aside) == 0;
 	xct_log(LOG_WARNING, "%s: %s: starting without its flows%s%s", path,
@@ -105,7 +106,7 @@ void xct_restore_begin(struct xct_daemon *d, bool is_new)
 {
 	const char *path = d->config->settings.snapshot, *why;
 	uint32_t results[XCT_RESTORED_COUNT] = { 0 };
-	xct_msec begin = xct_clock_now();
+	xct_msec begin = xct_clock_now(), wall = xct_clock_wall();
 	struct xct_snapshot snapshot;
 	size_t expired;
 	int error;
@@ -121,14 +122,21 @@ void xct_restore_begin(struct xct_daemon *d, bool is_new)
 	}
 	if (!xct_snapshot_read(&snapshot, path, &why, &error)) {
 		if (!error)
-			set_aside(path, why);
+			set_aside(d, path, why);
 		else if (error != ENOENT)
 			xct_log(LOG_WARNING,
 				"%s: %s: starting without its flows", path,
 				why);
 		return;
 	}
-	expired = xct_snapshot_advance(&snapshot, xct_clock_wall());
+	if (wall < snapshot.saved_ms) {
+		d->restore.clock_behind++;
+		xct_log(LOG_WARNING,
+			"%s: the clock is %" PRIu64 " s behind the time it was "
+			"saved: its flows have the time left that they had",
+			path, (snapshot.saved_ms - wall) / 1000);
+	}
+	expired = xct_snapshot_advance(&snapshot, wall);
 	d->restore.flows[XCT_RESTORED_EXPIRED] += expired;
 	xct_restore_flows(d, snapshot.flows, snapshot.n, results);
 	xct_snapshot_free(&snapshot);

@@ -12,8 +12,10 @@
 struct xct_daemon;
 
 struct xct_restore_counts {
-	uint64_t written; /* snapshots, since the start */
-	uint64_t failed;  /* snapshots that could not be written */
+	uint64_t written;      /* snapshots, since the start */
+	uint64_t failed;       /* snapshots that could not be written */
+	uint64_t damaged;      /* snapshots that were refused at the start */
+	uint64_t clock_behind; /* snapshots read that were of the future */
 	uint64_t flows[XCT_RESTORED_COUNT]; /* by what became of them */
 	bool is_past; /* the file of the last stop has served its purpose */
 };

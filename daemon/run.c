@@ -6,6 +6,7 @@
 #include "daemon/run.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 #define STATUS_MS   5000  /* between two STATUS= lines */
 #define RETAINED_MS 30000 /* between two looks at hooks kept for old flows */
 #define WORKER_MS   3000  /* a worker silent for longer hangs */
+#define JUMP_MS	    1000  /* the wall clock has been set */
 
 #define FROM_POLL(poll, member)                                 \
 	((struct xct_daemon *)(void *)((char *)(poll)-offsetof( \
@@ -204,6 +206,27 @@ static void rules_ready(struct xct_poll *poll, uint32_t events)
 	watch_hooks(d);
 }
 
+/* Nothing here goes by the wall clock but what is shown: so that an odd time
+ * there is no riddle. Time asleep is no jump, and setting it right bit by bit is
+ * none either. */
+static void watch_wall_clock(struct xct_daemon *d)
+{
+	xct_msec before = xct_clock_ms(CLOCK_BOOTTIME);
+	int64_t ahead = (int64_t)(xct_clock_wall() - before), jump;
+
+	if (xct_clock_ms(CLOCK_BOOTTIME) - before > JUMP_MS / 2)
+		return; /* not looked at in one moment */
+	jump = ahead - d->clock.wall_ahead_ms;
+	d->clock.wall_ahead_ms = ahead;
+	if (llabs(jump) < JUMP_MS)
+		return;
+	d->clock.jumps++;
+	xct_log(LOG_INFO,
+		"the wall clock has been set by %+" PRId64 " s: no timer goes "
+		"by it",
+		jump / 1000);
+}
+
 static void timer_ready(struct xct_poll *poll, uint32_t events)
 {
 	struct xct_daemon *d = FROM_POLL(poll, timer);
@@ -215,6 +238,7 @@ static void timer_ready(struct xct_poll *poll, uint32_t events)
 	 * to us. */
 	(void)!read(poll->fd, &ticks, sizeof(ticks));
 	*d->memory.clock = now;
+	watch_wall_clock(d);
 	expire(d, now);
 	watch_fill(d);
 	xct_masq_purge(d); /* what a worker has found */
@@ -257,6 +281,8 @@ enum xct_exit xct_run_start(struct xct_daemon *d)
 		   failed_ready))
 		return xct_probe_failed("make an eventfd", errno);
 	d->watchdog_ms = xct_sd_watchdog_ms();
+	d->clock.wall_ahead_ms =
+		(int64_t)(xct_clock_wall() - xct_clock_ms(CLOCK_BOOTTIME));
 	return XCT_EXIT_OK;
 }
 

@@ -8,7 +8,8 @@
  *   XCT_DIE=keep|kept      die when systemd is to keep the flows, just before or
  *                          just after it has them
  *   XCT_DIE=ready          die just before saying so
- *   XCT_REALTIME=SECONDS   what the wall clock is ahead (or, < 0, behind)
+ *   XCT_REALTIME=SECONDS   what the wall clock is ahead (or, < 0, behind), or
+ *                          the absolute path of a file that says so
  *   XCT_MONOTONIC=SECONDS  the same for the other clocks
  *   XCT_NO_TMPFILE=1       have the file system know no O_TMPFILE
  */
@@ -117,8 +118,15 @@ int open(const char *path, int flags, ...)
 static long shift(const char *name)
 {
 	const char *text = getenv(name);
+	char buf[24] = "";
+	int fd;
 
-	return text ? atol(text) : 0;
+	if (!text || *text != '/')
+		return text ? atol(text) : 0;
+	fd = open(text, O_RDONLY);
+	(void)!read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	return atol(buf);
 }
 
 int clock_gettime(clockid_t id, struct timespec *ts)

@@ -342,6 +342,43 @@ def test_a_wall_clock_that_jumps_moves_no_timer(lab, store, preload, seconds):
     assert ping(lab.client, SERVER, 3)
 
 
+def test_a_wall_clock_that_is_set_is_counted(lab, store, preload):
+    shift = lab.dir / "shift"
+    shift.write_text("0")
+    xctd = store(environ={**preload, "XCT_REALTIME": str(shift)})
+    assert xctd.stats()["clock_jumps"] == 0
+    for jumps, seconds in enumerate((5000, -5000), 1):
+        # In one step: a file that is empty for a moment would be a jump.
+        (lab.dir / "next").write_text(str(seconds))
+        os.rename(lab.dir / "next", shift)
+        wait_for(lambda jumps=jumps: xctd.stats()["clock_jumps"] == jumps,
+                 "the jump")
+    for seconds in "+5000", "-10000":
+        assert f"the wall clock has been set by {seconds} s" in xctd.messages()
+
+
+def test_a_snapshot_of_the_future_keeps_the_time_of_its_flows(lab, store,
+                                                              preload):
+    policy = f"settings: {{snapshot: {lab.dir}/flows}}\n{POLICY}"
+    xctd = lab.start_xctd(policy)
+    xctd.ctl("create", "-p", "udp", "-s", "10.0.0.9", "-d", SERVER, "--sport",
+             "1", "--dport", "2", "-t", "600")
+    xctd.ctl("save", str(lab.dir / "copy"))
+    xctd.stop()
+    lab.xctd = None
+    behind = {**preload, "XCT_REALTIME": "-4000"}
+    xctd = store(policy, environ=behind)
+    flow, = xctd.flows()
+    assert 590 <= flow["timeout"] <= 600
+    assert xctd.stats()["snapshots"]["clock_behind"] == 1
+    assert re.search(r"the clock is (3999|4000) s behind", xctd.messages())
+    load = subprocess.run([XCTCTL, "-s", xctd.sock, "load", lab.dir / "copy"],
+                          env={**os.environ, **behind}, capture_output=True,
+                          text=True, check=True)
+    assert "the clock is behind" in load.stderr
+    assert "1 whose tuples a flow has already" in load.stderr
+
+
 def test_a_clock_that_is_behind_sets_the_flows_back(lab, store, preload):
     """As where a successor runs in another time namespace."""
     xctd = store(environ={**preload, "XCT_MONOTONIC": "1000000"})
@@ -355,6 +392,7 @@ def test_a_clock_that_is_behind_sets_the_flows_back(lab, store, preload):
     assert abs(after["age_ms"] - before["age_ms"]) <= 10_000
     assert after["id"] == before["id"]
     assert "behind that of an earlier xctd" in xctd.messages()
+    assert abs(xctd.stats()["clock_back_ms"] - 1_000_000_000) < 60_000
     assert ping(lab.client, SERVER, 3)
 
 

@@ -173,6 +173,7 @@ def test_a_damaged_file_is_refused_whole(saved, change, why):
     xctd = lab.start_xctd(xctd.config.read_text())
     assert xctd.list() == []
     assert why in xctd.messages()
+    assert snapshots(xctd)["damaged"] == 1
     assert not bad.exists()
     aside = lab.dir / "flows.damaged"
     assert aside.read_bytes() == content
