@@ -22,6 +22,7 @@ enum xct_flow_event_type {
 enum xct_flow_event_part {
 	XCT_FLOW_PART_STATE = 1 << 0,
 	XCT_FLOW_PART_MARK = 1 << 1,
+	XCT_FLOW_PART_LABELS = 1 << 2,
 };
 
 struct xct_flow_event {
@@ -31,7 +32,9 @@ struct xct_flow_event {
 	uint32_t portid; /* process that did it by hand; 0: nobody did */
 	uint8_t type;	 /* enum xct_flow_event_type */
 	uint8_t parts;	 /* enum xct_flow_event_part */
-	struct xct_flow_info flow; /* as it is after it; nothing of MISSED */
+	/* As it is after it, but for labels that are no part of it; nothing of
+	 * MISSED. */
+	struct xct_flow_info flow;
 };
 
 /* Who wants to know what. MISSED is told in any case. */

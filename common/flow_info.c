@@ -204,6 +204,8 @@ bool xct_flow_filter_match(const struct xct_flow_filter *filter,
 	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 
 	return holds(filter, XCT_FILTER_ID, filter->id == info->id) &&
+	       holds(filter, XCT_FILTER_LABELS,
+		     xct_labels_have(&info->labels, &filter->labels)) &&
 	       holds(filter, XCT_FILTER_FAMILY,
 		     filter->family == orig->family) &&
 	       holds(filter, XCT_FILTER_PROTO, filter->proto == orig->proto) &&

@@ -10,6 +10,7 @@
 #ifndef XCT_COMMON_FLOW_INFO_H
 #define XCT_COMMON_FLOW_INFO_H
 
+#include "common/label.h"
 #include "common/tuple.h"
 
 /* Status bits, with the values of enum ip_conntrack_status
@@ -39,6 +40,7 @@ struct xct_flow_info {
 	uint8_t state;		 /* of the tracker; xct_state_name() */
 	uint8_t has_counters;	 /* accounting is on */
 	uint8_t has_timestamps;	 /* age and start are to be shown */
+	struct xct_labels labels;
 };
 
 /* Which fields of a filter take part. */
@@ -76,6 +78,7 @@ enum xct_filter_field {
 	XCT_FILTER_SRC_NAT_PORT = 1 << 29, /* with SRC_NAT_IP: the port has */
 	XCT_FILTER_DST_NAT_PORT = 1 << 30, /* become .nat_sport, .nat_dport */
 };
+#define XCT_FILTER_LABELS (UINT32_C(1) << 31) /* all of .labels */
 
 struct xct_flow_filter {
 	uint32_t fields; /* enum xct_filter_field; 0 matches every flow */
@@ -103,6 +106,7 @@ struct xct_flow_filter {
 	uint16_t orig_zone;
 	uint16_t reply_zone;
 	uint32_t masq_if;
+	struct xct_labels labels;
 	uint8_t family;
 	uint8_t proto;
 	uint8_t state;
@@ -118,6 +122,8 @@ enum xct_change_field {
 	XCT_CHANGE_STATE = 1 << 3,  /* the protocol must be known */
 	XCT_CHANGE_VTAGS = 1 << 4,  /* SCTP */
 	XCT_CHANGE_ZERO = 1 << 5,   /* packets and bytes; shown as they were */
+	XCT_CHANGE_LABEL_ADD = 1 << 6, /* those of .labels */
+	XCT_CHANGE_LABEL_DEL = 1 << 7, /* the same; one of the two */
 };
 
 struct xct_flow_change {
@@ -127,6 +133,7 @@ struct xct_flow_change {
 	uint32_t mark;
 	uint32_t mark_mask;
 	uint32_t vtag[XCT_DIRS];
+	struct xct_labels labels;
 	uint8_t state;
 };
 

@@ -14,11 +14,15 @@
 #include "common/flow_event.h"
 #include "common/snapshot.h"
 
-#define XCT_FRAME_MAGIC 0x58435402u   /* "XCT", protocol version 2 */
+#define XCT_FRAME_MAGIC 0x58435403u   /* "XCT", protocol version 3 */
 #define XCT_FRAME_MAX	(256u * 1024) /* payload of a frame from xctd */
 #define XCT_REQUEST_MAX 4096u	      /* payload of a request */
 #define XCT_RESTORE_MAX (XCT_REQUEST_MAX / sizeof(struct xct_saved_flow))
 #define XCT_SOCKET_PATH "/run/xct/xctd.sock"
+
+/* A successor may be of another version: TAKEOVER and LEAVE, and the answers to
+ * them, are the same in all since version 2. */
+#define XCT_FRAME_MAGIC_TAKEOVER 0x58435402u
 
 enum xct_frame_type {
 	/* requests; (f) carries a struct xct_flow_filter, (u) a struct
@@ -63,7 +67,7 @@ enum xct_end_status {
 };
 
 struct xct_frame {
-	uint32_t magic; /* XCT_FRAME_MAGIC */
+	uint32_t magic; /* XCT_FRAME_MAGIC, or _TAKEOVER */
 	uint32_t len;	/* bytes that follow */
 	uint16_t type;	/* enum xct_frame_type */
 	uint16_t flags; /* 0 */

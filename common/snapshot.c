@@ -21,7 +21,8 @@
 
 #include "common/crc32c.h"
 
-#define READ_SIZE (1024u * 1024)
+#define READ_SIZE   (1024u * 1024)
+#define VERSION_OLD 2
 
 /* ------------------------------------------------------------------ writing */
 
@@ -210,12 +211,43 @@ static int read_all(struct xct_snapshot *s, int fd)
 	}
 }
 
+/* The length of a flow in a snapshot of @version; 0: it is not known. */
+static size_t flow_size(uint32_t version)
+{
+	switch (version) {
+	case XCT_SNAPSHOT_VERSION:
+		return sizeof(struct xct_saved_flow);
+	case VERSION_OLD:
+		return offsetof(struct xct_saved_flow, labels);
+	default:
+		return 0;
+	}
+}
+
+/* Give the flows of an old snapshot, @size long each, the length of today. */
+static const char *widen(struct xct_snapshot *s, size_t size)
+{
+	const size_t start = sizeof(struct xct_snapshot_head);
+	char *data = realloc(s->data, start + s->n * sizeof(*s->flows));
+
+	if (!data)
+		return "there is no memory for it";
+	s->data = data;
+	s->flows = (void *)(data + start);
+	for (size_t i = s->n; i-- > 0;) {
+		memmove(&s->flows[i], data + start + i * size, size);
+		memset((char *)&s->flows[i] + size, 0,
+		       sizeof(*s->flows) - size);
+	}
+	return NULL;
+}
+
 const char *xct_snapshot_verify(struct xct_snapshot *s)
 {
 	struct xct_snapshot_head head;
 	struct xct_snapshot_tail tail;
 	const char *data = s->data;
-	size_t len;
+	size_t len, size;
 
 	if (s->len < sizeof(head.magic) ||
 	    memcmp(data, &(uint64_t){ XCT_SNAPSHOT_MAGIC }, sizeof(uint64_t)))
@@ -224,12 +256,11 @@ const char *xct_snapshot_verify(struct xct_snapshot *s)
 		return "it is cut off";
 	memcpy(&head, data, sizeof(head));
 	memcpy(&tail, data + s->len - sizeof(tail), sizeof(tail));
-	if (head.version != XCT_SNAPSHOT_VERSION ||
-	    head.flow_size != sizeof(struct xct_saved_flow))
+	size = flow_size(head.version);
+	if (!size || head.flow_size != size)
 		return "it is of another version of xct";
 	len = s->len - sizeof(head) - sizeof(tail);
-	if (tail.reserved != 0 || len % sizeof(*s->flows) != 0 ||
-	    tail.n != len / sizeof(*s->flows))
+	if (tail.reserved != 0 || len % size != 0 || tail.n != len / size)
 		return "it is cut off or damaged: its length is not what it "
 		       "says";
 	if (tail.crc != (uint32_t)~xct_crc32c(XCT_CRC32C_INIT, s->data,
@@ -238,7 +269,7 @@ const char *xct_snapshot_verify(struct xct_snapshot *s)
 	s->flows = (void *)((char *)s->data + sizeof(head));
 	s->n = tail.n;
 	s->saved_ms = head.saved_ms;
-	return NULL;
+	return size == sizeof(*s->flows) ? NULL : widen(s, size);
 }
 
 bool xct_snapshot_read(struct xct_snapshot *s, const char *path,

@@ -14,14 +14,16 @@
 
 #include <limits.h>
 
+#include "common/label.h"
 #include "common/tuple.h"
 
 #define XCT_SNAPSHOT_MAGIC   UINT64_C(0x0a70616e73746378) /* "xctsnap\n" */
-#define XCT_SNAPSHOT_VERSION 2
+#define XCT_SNAPSHOT_VERSION 3
 #define XCT_SAVED_TRACK	     56
 
 /* All that makes a flow; whoever reads one trusts none of it. A change of this
- * layout, or of what trackers keep, changes XCT_SNAPSHOT_VERSION. */
+ * layout, or of what trackers keep, changes XCT_SNAPSHOT_VERSION. Version 2 is
+ * read as well: it had all but the labels. */
 struct xct_saved_flow {
 	struct xct_tuple tuple[XCT_DIRS];
 	uint64_t id;
@@ -33,9 +35,10 @@ struct xct_saved_flow {
 	uint32_t status;		/* enum xct_flow_status */
 	uint32_t mark;
 	char masq_if[XCT_IFNAMSIZ]; /* that masquerades it; "": none */
+	struct xct_labels labels;
 };
 
-_Static_assert(sizeof(struct xct_saved_flow) == 216, "no padding in files");
+_Static_assert(sizeof(struct xct_saved_flow) == 232, "no padding in files");
 
 /* What became of a flow that was to be restored. X(enumerator, name, text) */
 #define XCT_RESTORED_RESULTS(X)                                   \

@@ -17,11 +17,12 @@
 
 #include "ctl/ctl.h"
 #include "ctl/json.h"
+#include "ctl/labels.h"
 #include "ctl/line.h"
 #include "ctl/out.h"
 #include "ctl/request.h"
 
-#define EVENT_MAX (XCT_LINE_MAX + 256) /* no event is longer */
+#define EVENT_MAX (XCT_LINE_MAX + 256) /* no event is longer, but for labels */
 
 _Static_assert(EVENT_MAX >= XCT_JSON_FLOW_MAX + 256, "JSON has room too");
 
@@ -83,7 +84,8 @@ static char *put_number(char *p, const char *key, uint64_t value)
 	return xct_put_uint(p, value);
 }
 
-static char *put_json(char *p, const struct xct_flow_event *event)
+static char *put_json(char *p, const struct xct_flow_event *event,
+		      const struct xct_label_names *names)
 {
 	char *flow;
 
@@ -98,7 +100,7 @@ static char *put_json(char *p, const struct xct_flow_event *event)
 	if (event->portid)
 		p = put_number(p, ",\"portid\":", event->portid);
 	flow = p;
-	p = xct_json_put_flow(p, &event->flow);
+	p = xct_json_put_flow(p, &event->flow, names);
 	*flow = ','; /* one object of the two */
 	*p++ = '\n';
 	return p;
@@ -115,7 +117,7 @@ static char *put_timestamp(char *p, uint64_t ms)
 }
 
 static char *put_text(char *p, const struct xct_flow_event *event,
-		      uint16_t outputs)
+		      uint16_t outputs, const struct xct_label_names *names)
 {
 	if (outputs & XCT_OUTPUT_TIMESTAMP)
 		p = put_timestamp(p, event->time_ms);
@@ -123,7 +125,9 @@ static char *put_text(char *p, const struct xct_flow_event *event,
 	if (event->type == XCT_FLOW_MISSED)
 		p = put_number(p, "count=", event->missed);
 	else
-		p = xct_line_put(p, &event->flow, outputs, parts_of(event)) - 1;
+		p = xct_line_put(p, &event->flow, outputs, parts_of(event),
+				 names) -
+		    1;
 	if (outputs & XCT_OUTPUT_SEQ)
 		p = put_number(p, " seq=", event->seq);
 	if (event->portid)
@@ -133,7 +137,7 @@ static char *put_text(char *p, const struct xct_flow_event *event,
 }
 
 static char *put_xml(char *p, const struct xct_flow_event *event,
-		     uint16_t outputs)
+		     uint16_t outputs, const struct xct_label_names *names)
 {
 	if (event->type == XCT_FLOW_MISSED) {
 		p = put_number(p, "<missed count=\"", event->missed);
@@ -142,7 +146,7 @@ static char *put_xml(char *p, const struct xct_flow_event *event,
 	return xct_xml_put(p, &event->flow, types[event->type].name,
 			   outputs & XCT_OUTPUT_TIMESTAMP ? &event->time_ms
 							  : NULL,
-			   parts_of(event));
+			   parts_of(event), names);
 }
 
 static char *put_saved(char *p, const struct xct_flow_event *event)
@@ -158,7 +162,8 @@ static char *put_saved(char *p, const struct xct_flow_event *event)
 /* Prints events as they arrive. */
 struct follower {
 	uint64_t shown;
-	uint16_t outputs; /* enum xct_output */
+	uint16_t outputs;		     /* enum xct_output */
+	const struct xct_label_names *names; /* of labels; NULL: not shown */
 	bool is_begun;
 	struct xct_out out;
 };
@@ -167,19 +172,21 @@ static void print_event(struct follower *follower,
 			const struct xct_flow_event *event)
 {
 	uint16_t outputs = follower->outputs;
-	char *p = xct_out_reserve(&follower->out, EVENT_MAX);
+	const struct xct_label_names *names = follower->names;
+	char *p = xct_out_reserve(&follower->out,
+				  EVENT_MAX + xct_ctl_labels_room(names));
 
 	if (outputs & XCT_OUTPUT_XML && !follower->is_begun)
 		p = xct_put_str(p, XCT_XML_BEGIN);
 	follower->is_begun = true;
 	if (outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON))
-		p = put_json(p, event);
+		p = put_json(p, event, names);
 	else if (outputs & XCT_OUTPUT_XML)
-		p = put_xml(p, event, outputs);
+		p = put_xml(p, event, outputs, names);
 	else if (outputs & XCT_OUTPUT_SAVE)
 		p = put_saved(p, event);
 	else
-		p = put_text(p, event, outputs);
+		p = put_text(p, event, outputs, names);
 	xct_out_commit(&follower->out, p);
 	follower->shown += event->type != XCT_FLOW_MISSED;
 }
@@ -223,7 +230,10 @@ enum xct_exit xct_ctl_events(const struct xct_ctl *ctl)
 		.types = ctl->query.events ? ctl->query.events : UINT32_MAX,
 		.filter = ctl->query.filter,
 	};
-	struct follower follower = { .outputs = ctl->query.outputs };
+	struct follower follower = {
+		.outputs = ctl->query.outputs,
+		.names = xct_ctl_shown_labels(&ctl->query),
+	};
 	enum xct_exit ret, end;
 	int error;
 

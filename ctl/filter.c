@@ -394,6 +394,10 @@ static bool take_change(struct xct_query *query)
 	change->state = f->state;
 	if (query->options & XCT_OPTION_BIT(TIMEOUT))
 		change->fields |= XCT_CHANGE_TIMEOUT;
+	if (query->options & XCT_OPTION_BIT(LABEL_ADD))
+		change->fields |= XCT_CHANGE_LABEL_ADD;
+	if (query->options & XCT_OPTION_BIT(LABEL_DEL))
+		change->fields |= XCT_CHANGE_LABEL_DEL;
 	if (f->fields & XCT_FILTER_STATUS)
 		change->fields |= XCT_CHANGE_STATUS;
 	if (f->fields & XCT_FILTER_MARK)
@@ -473,7 +477,7 @@ static void take_create(struct xct_query *query)
 static bool is_none_asked_for(const struct xct_query *query,
 			      enum xct_query_kind kind)
 {
-	return query->options & XCT_OPTION_BIT(LABEL) ||
+	return query->beyond & XCT_OPTION_BIT(LABEL) ||
 	       (query->options & XCT_OPTION_BIT(STATE) &&
 		query->filter.proto == IPPROTO_DCCP &&
 		kind != XCT_QUERY_UPDATE);
@@ -506,19 +510,21 @@ static bool finish(struct xct_query *query, enum xct_query_kind kind)
 	return is_right;
 }
 
-/* What conntrack refuses about labels: both changes at once, and adding some
- * where there is no room for them. */
-static bool check_labels(struct xct_query *query, enum xct_query_kind kind)
+/* What conntrack, or the kernel, refuses about labels. */
+static bool check_labels(struct xct_query *query)
 {
-	uint64_t given = query->options;
+	const uint64_t both =
+		XCT_OPTION_BIT(LABEL_ADD) | XCT_OPTION_BIT(LABEL_DEL);
 
-	if (!(given & XCT_OPTION_BIT(LABEL_ADD)) || kind != XCT_QUERY_UPDATE)
-		return true;
-	if (given & XCT_OPTION_BIT(LABEL_DEL))
+	if ((query->options & both) == both)
 		return xct_query_fail(query, "cannot use --label-add and "
 					     "--label-del at the same time");
-	return xct_query_fail(query, "Operation failed: No space left on "
-				     "device: flows have no labels here");
+	if (query->beyond & XCT_OPTION_BIT(LABEL_ADD))
+		return xct_query_fail(query,
+				      "Operation failed: Numerical result out "
+				      "of range: labels are 0 to %d",
+				      XCT_LABEL_BITS - 1);
+	return true;
 }
 
 /* -EOPNOTSUPP: what conntrack refuses without explaining usage. */
@@ -533,7 +539,7 @@ static int check_whole(struct xct_query *query, enum xct_query_kind kind)
 				     "Operation failed: invalid parameters");
 		return -EOPNOTSUPP;
 	}
-	if (!check_labels(query, kind))
+	if (!check_labels(query))
 		return -EOPNOTSUPP;
 	if (outputs & XCT_OUTPUT_SAVE && outputs != XCT_OUTPUT_SAVE) {
 		(void)xct_query_fail(

@@ -75,6 +75,7 @@ enum xct_output {
 	XCT_OUTPUT_OTHER = 1 << 7,	/* adds nothing to a line */
 	XCT_OUTPUT_TIMESTAMP = 1 << 8,	/* when an event came */
 	XCT_OUTPUT_SEQ = 1 << 9,	/* the number of an event */
+	XCT_OUTPUT_LABELS = 1 << 10,
 };
 
 /* What a command makes of its options. */
@@ -100,19 +101,22 @@ struct xct_query {
 	struct xct_flow_create create;
 	const char *state; /* borrowed from the command line */
 	uint64_t options;  /* XCT_OPTION_BIT()s that were given */
+	uint64_t beyond;   /* .. with labels that no flow can have */
 	uint16_t outputs;  /* enum xct_output */
 	uint32_t events;   /* 1 << enum xct_flow_event_type; 0: all */
 	uint32_t buffer;   /* -b, which there is nothing to set with */
 	char error[192];   /* why parsing failed, without a newline */
 };
 
-struct xct_status_name {
+/* A word of an option's value, and the bits that it stands for. */
+struct xct_word {
 	const char *name;
-	uint32_t bit; /* enum xct_flow_status */
+	uint32_t bits;
 };
 
+/* Names of enum xct_flow_status. */
 #define XCT_STATUS_NAMES 10
-extern const struct xct_status_name xct_status_names[XCT_STATUS_NAMES];
+extern const struct xct_word xct_status_names[XCT_STATUS_NAMES];
 
 /*
  * Parse the options in @argv (argv[0] is skipped) into @query. Words that are

@@ -9,6 +9,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/json.h"
+#include "ctl/labels.h"
 #include "ctl/line.h"
 #include "ctl/out.h"
 #include "ctl/request.h"
@@ -21,6 +22,8 @@ struct flow_printer {
 	bool is_document;      /* XML: with what is around the flows */
 	bool is_delete;	       /* save: commands that delete them again */
 	uint16_t outputs;      /* enum xct_output */
+	const struct xct_label_names *names; /* of labels; NULL: not shown */
+	size_t line_max;
 	struct xct_out out;
 };
 
@@ -33,6 +36,8 @@ static void printer_init(struct flow_printer *printer,
 	printer->is_document = true;
 	printer->is_delete = false;
 	printer->outputs = query->outputs;
+	printer->names = xct_ctl_shown_labels(query);
+	printer->line_max = XCT_LINE_MAX + xct_ctl_labels_room(printer->names);
 	xct_out_init(&printer->out, STDOUT_FILENO);
 }
 
@@ -46,28 +51,26 @@ static void print_text(struct flow_printer *printer, const char *text)
 static void print_flow(struct flow_printer *printer,
 		       const struct xct_flow_info *info)
 {
+	const struct xct_label_names *names = printer->names;
 	struct xct_out *out = &printer->out;
-	char *p;
+	char *p = xct_out_reserve(out, printer->line_max);
 
 	if (printer->outputs & XCT_OUTPUT_SAVE) {
-		p = xct_out_reserve(out, XCT_LINE_MAX);
 		p = xct_save_put(p, info, printer->is_delete ? 'D' : 'A',
 				 XCT_LINE_ENTRY);
 	} else if (printer->outputs & XCT_OUTPUT_XML) {
-		p = xct_out_reserve(out, XCT_LINE_MAX);
 		if (printer->is_document && !printer->shown)
 			p = xct_put_str(p, XCT_XML_BEGIN);
-		p = xct_xml_put(p, info, NULL, NULL, XCT_LINE_ENTRY);
+		p = xct_xml_put(p, info, NULL, NULL, XCT_LINE_ENTRY, names);
 	} else if (printer->outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON)) {
-		p = xct_out_reserve(out, XCT_JSON_FLOW_MAX);
 		if ((printer->outputs & XCT_OUTPUT_JSON) && printer->shown)
 			p = xct_put_str(p, ",\n");
-		p = xct_json_put_flow(p, info);
+		p = xct_json_put_flow(p, info, names);
 		if (printer->outputs & XCT_OUTPUT_NDJSON)
 			*p++ = '\n';
 	} else {
-		p = xct_out_reserve(out, XCT_LINE_MAX);
-		p = xct_line_put(p, info, printer->outputs, XCT_LINE_ENTRY);
+		p = xct_line_put(p, info, printer->outputs, XCT_LINE_ENTRY,
+				 names);
 	}
 	xct_out_commit(out, p);
 	printer->shown++;
@@ -167,6 +170,8 @@ enum xct_exit xct_ctl_delete(const struct xct_ctl *ctl)
 	printer.is_output_needed = false; /* delete the rest all the same */
 	printer.is_document = false;
 	printer.is_delete = true;
+	if (!(printer.outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON)))
+		printer.names = NULL; /* conntrack does not show them here */
 	ret = print_flows(ctl, XCT_REQ_DELETE, &printer);
 	if (ret != XCT_EXIT_OK)
 		return ret;

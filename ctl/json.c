@@ -81,7 +81,7 @@ static char *put_status(char *p, uint32_t status)
 
 	p = xct_put_str(p, ",\"status\":[");
 	for (i = 0; i < XCT_STATUS_NAMES; i++) {
-		if (status & xct_status_names[i].bit) {
+		if (status & xct_status_names[i].bits) {
 			p = put_string(p, key, xct_status_names[i].name);
 			key = ",";
 		}
@@ -90,7 +90,30 @@ static char *put_status(char *p, uint32_t status)
 	return p;
 }
 
-char *xct_json_put_flow(char *p, const struct xct_flow_info *info)
+/* Names, and the numbers of those without one, all of them strings. */
+static char *put_labels(char *p, const struct xct_labels *labels,
+			const struct xct_label_names *names)
+{
+	const char *key = "";
+
+	p = xct_put_str(p, ",\"labels\":[");
+	for (unsigned int bit = 0; bit < XCT_LABEL_BITS; bit++) {
+		char number[24];
+
+		if (!xct_labels_has(labels, bit))
+			continue;
+		*xct_put_uint(number, bit) = '\0';
+		p = put_string(p, key,
+			       names && names->names[bit] ? names->names[bit]
+							  : number);
+		key = ",";
+	}
+	*p++ = ']';
+	return p;
+}
+
+char *xct_json_put_flow(char *p, const struct xct_flow_info *info,
+			const struct xct_label_names *names)
 {
 	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 	const char *state = xct_line_state(info);
@@ -111,6 +134,7 @@ char *xct_json_put_flow(char *p, const struct xct_flow_info *info)
 	p = put_number(p, ",\"age_ms\":", info->age_ms);
 	p = put_number(p, ",\"zone_reply\":", info->tuple[XCT_DIR_REPLY].zone);
 	p = put_number(p, ",\"start_ms\":", info->start_ms);
+	p = put_labels(p, &info->labels, names);
 	*p++ = '}';
 	return p;
 }

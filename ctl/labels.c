@@ -1,42 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads /etc/xtables/connlabel.conf: lines of a bit's number and its name. */
+/* When connlabel.conf is read, and what is said if that cannot be. */
 #include "ctl/labels.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define LABEL_MAX 127 /* the kernel keeps 128 bits */
+#include "ctl/ctl.h"
 
-/* The name in @line, if there is one; *@len: how long it is. */
-static const char *find_name(char *line, size_t *len)
+/* 0, or why there are no names: an errno. */
+static int read_names(const struct xct_label_names **names)
 {
-	char *end;
-	unsigned long bit = strtoul(line, &end, 0);
+	static struct xct_label_names read_once; /* until the program ends */
+	static bool is_read;
+	static int error;
 
-	*len = 0;
-	if (end == line || bit > LABEL_MAX)
-		return line;
-	end += strspn(end, " \t");
-	*len = strcspn(end, " \t\n#");
-	return end;
+	if (!is_read)
+		error = -xct_label_names_read(&read_once, XCT_LABELS_PATH);
+	is_read = true;
+	*names = error ? NULL : &read_once;
+	return error;
 }
 
-bool xct_label_is_known(const char *name, size_t len)
+const struct xct_label_names *xct_ctl_label_names(void)
 {
-	FILE *file = fopen(XCT_LABELS_PATH, "re");
-	bool is_known = false;
-	char line[256];
-	const char *found;
-	size_t found_len;
+	const struct xct_label_names *names;
+	static bool is_said;
+	int error = read_names(&names);
 
-	if (!file)
-		return false;
-	while (!is_known && fgets(line, sizeof(line), file)) {
-		found = find_name(line, &found_len);
-		is_known = found_len && found_len == len &&
-			   memcmp(found, name, len) == 0;
-	}
-	fclose(file);
-	return is_known;
+	if (error && !is_said)
+		xct_ctl_say("no labels have names: cannot read "
+			    "%s: %s",
+			    XCT_LABELS_PATH, strerror(error));
+	is_said |= error;
+	return names;
+}
+
+const struct xct_label_names *xct_ctl_shown_labels(const struct xct_query *q)
+{
+	const uint64_t with_labels = XCT_OPTION_BIT(LABEL) |
+				     XCT_OPTION_BIT(LABEL_ADD) |
+				     XCT_OPTION_BIT(LABEL_DEL);
+	const struct xct_label_names *names = NULL;
+
+	if (q->outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON))
+		(void)read_names(&names); /* numbers will do */
+	else if (q->outputs & XCT_OUTPUT_LABELS || q->options & with_labels)
+		names = xct_ctl_label_names();
+	return names;
 }

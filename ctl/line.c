@@ -5,7 +5,7 @@
  *
  *   [l3 num] proto num timeout [state] tuple [zone-orig] [counters]
  *   [UNREPLIED] tuple [zone-reply] [counters] [ASSURED] mark [zone]
- *   [delta-time] [start] use [id]
+ *   [delta-time] [start] use [id] [labels]
  */
 #include "ctl/line.h"
 
@@ -160,8 +160,26 @@ static char *put_age(char *p, const struct xct_flow_info *info,
 	return p;
 }
 
+/* "labels=web,mail "; as conntrack, "labels " if none of them has a name. */
+static char *put_labels(char *p, const struct xct_labels *labels,
+			const struct xct_label_names *names)
+{
+	const char *name;
+
+	p = xct_put_str(p, "labels=");
+	for (unsigned int bit = 0; bit < XCT_LABEL_BITS; bit++) {
+		name = names->names[bit];
+		if (!name || !xct_labels_has(labels, bit))
+			continue;
+		p = xct_put_str(p, name);
+		*p++ = ',';
+	}
+	p[-1] = ' ';
+	return p;
+}
+
 char *xct_line_put(char *p, const struct xct_flow_info *info, uint16_t outputs,
-		   unsigned int parts)
+		   unsigned int parts, const struct xct_label_names *names)
 {
 	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 	const char *state = xct_line_state(info);
@@ -194,6 +212,8 @@ char *xct_line_put(char *p, const struct xct_flow_info *info, uint16_t outputs,
 		p = put_field(p, "use=", 1);
 	if (outputs & XCT_OUTPUT_ID)
 		p = put_field(p, "id=", info->id);
+	if (names && xct_labels_any(&info->labels))
+		p = put_labels(p, &info->labels, names);
 	p[-1] = '\n';
 	return p;
 }

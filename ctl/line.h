@@ -6,7 +6,7 @@
 
 #include "common/flow_info.h"
 
-#define XCT_LINE_MAX 2048 /* no line is longer, newline included */
+#define XCT_LINE_MAX 2048 /* no line is longer, but for labels; with newline */
 
 /* What a line's l4 part shows of a tuple. */
 enum xct_l4_shape {
@@ -39,9 +39,10 @@ enum xct_line_part {
 #define XCT_LINE_ENTRY (0x7fu & ~(unsigned int)XCT_LINE_STOP)
 
 /* Write @info at @p, with a newline, without a NUL; returns the end. @outputs:
- * of enum xct_output, EXTENDED, ID and KTIMESTAMP. */
+ * of enum xct_output, EXTENDED, ID and KTIMESTAMP. @names: of the labels, NULL
+ * if they are not shown; they take xct_ctl_labels_room() more. */
 char *xct_line_put(char *p, const struct xct_flow_info *info, uint16_t outputs,
-		   unsigned int parts);
+		   unsigned int parts, const struct xct_label_names *names);
 
 /* The same for -o save, where @command is the letter of the command. */
 char *xct_save_put(char *p, const struct xct_flow_info *info, char command,
@@ -53,7 +54,8 @@ char *xct_save_put(char *p, const struct xct_flow_info *info, char command,
 	"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<conntrack>\n"
 #define XCT_XML_END "</conntrack>\n"
 char *xct_xml_put(char *p, const struct xct_flow_info *info, const char *type,
-		  const uint64_t *when_ms, unsigned int parts);
+		  const uint64_t *when_ms, unsigned int parts,
+		  const struct xct_label_names *names);
 
 /* Seconds that the wall clock has counted since the flow began. */
 uint64_t xct_line_age(const struct xct_flow_info *info);

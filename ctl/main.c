@@ -90,6 +90,7 @@ static const struct xct_command commands[] = {
 	  { OPTIONS_UPDATE, OUTPUTS_FLOW, XCT_QUERY_UPDATE },
 	  xct_ctl_update,
 	  "update [FILTER] [-t SECONDS] [-m MARK] [-u STATUS] [--state STATE]\n"
+	  "         [--label-add LABEL[,...] | --label-del [LABEL[,...]]]\n"
 	  "                     change flows, and show them" },
 	{ "events", "event", 'E', 0,
 	  { (OPTIONS_LIST & ~XCT_OPTION_BIT(ZERO)) | OPTIONS_EVENT, OUTPUTS_EVENT,
@@ -154,7 +155,7 @@ static void print_usage(FILE *stream)
 	      "  -w, --zone, --orig-zone, --reply-zone ZONE\n"
 	      "  -i, --id ID                --mask-src, --mask-dst MASK\n"
 	      "  -l, --label LABEL[,...]    -z, --zero (list: and zero counters)\n"
-	      "Output: -o plain|extended|id|ktimestamp|save|xml|json|ndjson[,...]\n"
+	      "Output: -o plain|extended|id|ktimestamp|labels|save|xml|json|ndjson[,...]\n"
 	      "  events: also timestamp|seq; -e ALL|NEW|UPDATES|DESTROY[,...]\n"
 	      "Socket: -s SOCKET before the command, --socket SOCKET anywhere,\n"
 	      "  $XCT_SOCKET, or " XCT_SOCKET_PATH "\n\n"

@@ -14,24 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/cursor.h"
 #include "common/names.h"
-#include "ctl/labels.h"
-
-const struct xct_status_name xct_status_names[XCT_STATUS_NAMES] = {
-	{ "EXPECTED", XCT_STATUS_EXPECTED },
-	{ "SEEN_REPLY", XCT_STATUS_SEEN_REPLY },
-	{ "ASSURED", XCT_STATUS_ASSURED },
-	{ "CONFIRMED", XCT_STATUS_CONFIRMED },
-	{ "SRC_NAT", XCT_STATUS_SRC_NAT },
-	{ "DST_NAT", XCT_STATUS_DST_NAT },
-	{ "DYING", XCT_STATUS_DYING },
-	{ "FIXED_TIMEOUT", XCT_STATUS_FIXED_TIMEOUT },
-	{ "OFFLOAD", XCT_STATUS_OFFLOAD },
-	{ "HW_OFFLOAD", XCT_STATUS_HW_OFFLOAD },
-};
+#include "ctl/words.h"
 
 bool xct_query_fail(struct xct_query *query, const char *format, ...)
 {
@@ -67,7 +53,8 @@ static bool set_family(struct xct_query *query, uint8_t family)
 	return true;
 }
 
-static void *field_at(struct xct_query *query, const struct xct_option_row *row)
+void *xct_option_field(struct xct_query *query,
+		       const struct xct_option_row *row)
 {
 	query->filter.fields |= row->field;
 	return (char *)query + row->offset;
@@ -80,70 +67,75 @@ static bool parse_range(struct xct_query *query,
 
 	if (!xct_range_parse(arg, &range))
 		return xct_query_fail(query, "Invalid IP address `%s'", arg);
-	memcpy(field_at(query, row), &range, sizeof(range));
+	memcpy(xct_option_field(query, row), &range, sizeof(range));
 	return set_family(query, range.family);
+}
+
+/* @arg as a number up to @max; @what it is called if it is none. */
+static bool take_number(struct xct_query *query, const char *arg, uint64_t max,
+			const char *what, uint64_t *value)
+{
+	if (parse_number(arg, max, value))
+		return true;
+	(void)xct_query_fail(query, "Invalid %s `%s'", what, arg);
+	return false;
+}
+
+static bool take_be16(struct xct_query *query, const struct xct_option_row *row,
+		      const char *arg, const char *what)
+{
+	uint64_t value;
+	xct_be16 field;
+
+	if (!take_number(query, arg, UINT16_MAX, what, &value))
+		return false;
+	field = xct_hton16((uint16_t)value);
+	memcpy(xct_option_field(query, row), &field, sizeof(field));
+	return true;
 }
 
 static bool parse_port(struct xct_query *query,
 		       const struct xct_option_row *row, const char *arg)
 {
-	uint64_t value;
-	xct_be16 port;
-
-	if (!parse_number(arg, UINT16_MAX, &value))
-		return xct_query_fail(query, "Invalid port `%s'", arg);
-	port = xct_hton16((uint16_t)value);
-	memcpy(field_at(query, row), &port, sizeof(port));
-	return true;
+	return take_be16(query, row, arg, "port");
 }
 
 static bool parse_icmp_id(struct xct_query *query,
 			  const struct xct_option_row *row, const char *arg)
 {
-	uint64_t value;
-	xct_be16 id;
-
-	if (!parse_number(arg, UINT16_MAX, &value))
-		return xct_query_fail(query, "Invalid ICMP id `%s'", arg);
-	id = xct_hton16((uint16_t)value);
-	memcpy(field_at(query, row), &id, sizeof(id));
-	return true;
+	return take_be16(query, row, arg, "ICMP id");
 }
 
 static bool parse_icmp_u8(struct xct_query *query,
 			  const struct xct_option_row *row, const char *arg)
 {
-	uint8_t *field = field_at(query, row);
 	uint64_t value;
 
-	if (!parse_number(arg, UINT8_MAX, &value))
-		return xct_query_fail(query, "Invalid ICMP type or code `%s'",
-				      arg);
-	*field = (uint8_t)value;
+	if (!take_number(query, arg, UINT8_MAX, "ICMP type or code", &value))
+		return false;
+	*(uint8_t *)xct_option_field(query, row) = (uint8_t)value;
 	return true;
 }
 
 static bool parse_zone(struct xct_query *query,
 		       const struct xct_option_row *row, const char *arg)
 {
-	uint16_t *field = field_at(query, row);
 	uint64_t value;
 
-	if (!parse_number(arg, UINT16_MAX, &value))
-		return xct_query_fail(query, "Invalid zone `%s'", arg);
-	*field = (uint16_t)value;
+	if (!take_number(query, arg, UINT16_MAX, "zone", &value))
+		return false;
+	*(uint16_t *)xct_option_field(query, row) = (uint16_t)value;
 	return true;
 }
 
 static bool parse_u32(struct xct_query *query, const struct xct_option_row *row,
 		      const char *arg)
 {
-	uint32_t *field = field_at(query, row);
 	uint64_t value;
 
-	if (!parse_number(arg, UINT32_MAX, &value))
-		return xct_query_fail(query, "Invalid %s `%s'", row->name, arg);
-	*field = (uint32_t)value;
+	if (!take_number(query, arg, UINT32_MAX, row->name, &value))
+		return false;
+	*(uint32_t *)xct_option_field(query, row) = (uint32_t)value;
 	return true;
 }
 
@@ -151,28 +143,11 @@ static bool parse_u32(struct xct_query *query, const struct xct_option_row *row,
 static bool parse_vtag(struct xct_query *query,
 		       const struct xct_option_row *row, const char *arg)
 {
-	uint32_t *field = field_at(query, row);
+	uint32_t *field = xct_option_field(query, row);
 
 	if (!parse_u32(query, row, arg))
 		return false;
 	*field = ntohl(*field);
-	return true;
-}
-
-/* A comma-separated list. As a filter it matches nothing. */
-static bool parse_labels(struct xct_query *query,
-			 const struct xct_option_row *row, const char *arg)
-{
-	const char *word;
-	size_t len;
-
-	(void)row;
-	for (word = arg; word; word = word[len] ? word + len + 1 : NULL) {
-		len = strcspn(word, ",");
-		if (!xct_label_is_known(word, len))
-			return xct_query_fail(query, "unknown label '%.*s'",
-					      (int)len, word);
-	}
 	return true;
 }
 
@@ -182,9 +157,7 @@ static bool parse_secmark(struct xct_query *query,
 {
 	uint64_t value;
 
-	(void)row;
-	return parse_number(arg, UINT32_MAX, &value) ||
-	       xct_query_fail(query, "Invalid secmark `%s'", arg);
+	return take_number(query, arg, UINT32_MAX, row->name, &value);
 }
 
 static bool parse_role(struct xct_query *query,
@@ -208,17 +181,14 @@ static bool parse_nothing(struct xct_query *query,
 static bool parse_id(struct xct_query *query, const struct xct_option_row *row,
 		     const char *arg)
 {
-	uint64_t *field = field_at(query, row);
-
-	if (!parse_number(arg, UINT64_MAX, field))
-		return xct_query_fail(query, "Invalid id `%s'", arg);
-	return true;
+	return take_number(query, arg, UINT64_MAX, row->name,
+			   xct_option_field(query, row));
 }
 
 static bool parse_proto(struct xct_query *query,
 			const struct xct_option_row *row, const char *arg)
 {
-	uint8_t *field = field_at(query, row);
+	uint8_t *field = xct_option_field(query, row);
 	const struct protoent *entry;
 	uint64_t number;
 	int known = xct_proto_from_name(arg);
@@ -251,7 +221,7 @@ static bool parse_family(struct xct_query *query,
 static bool parse_state(struct xct_query *query,
 			const struct xct_option_row *row, const char *arg)
 {
-	(void)field_at(query, row);
+	(void)xct_option_field(query, row);
 	query->state = arg; /* which number it is depends on the protocol */
 	return true;
 }
@@ -259,7 +229,7 @@ static bool parse_state(struct xct_query *query,
 static bool parse_mark(struct xct_query *query,
 		       const struct xct_option_row *row, const char *arg)
 {
-	uint32_t *field = field_at(query, row);
+	uint32_t *field = xct_option_field(query, row);
 	const char *slash = strchr(arg, '/');
 	char value[16] = "";
 	uint64_t mark, mask = UINT32_MAX;
@@ -273,137 +243,6 @@ static bool parse_mark(struct xct_query *query,
 	*field = (uint32_t)mark;
 	query->filter.mark_mask = (uint32_t)mask;
 	return true;
-}
-
-/* One word of -u, @len long. */
-static bool add_status(struct xct_query *query, const char *word, size_t len)
-{
-	static const char *const unreplied[] = { "UNSET", "UNREPLIED" };
-	struct xct_flow_filter *f = &query->filter;
-	bool is_negated = *word == '!';
-	const char *name;
-	size_t i;
-
-	for (i = 0; i < XCT_ARRAY_SIZE(unreplied); i++) {
-		if (strlen(unreplied[i]) == len &&
-		    strncasecmp(word, unreplied[i], len) == 0) {
-			f->fields |= XCT_FILTER_UNSET;
-			f->status_unset |= XCT_STATUS_SEEN_REPLY;
-			return true;
-		}
-	}
-	word += is_negated;
-	len -= is_negated;
-	for (i = 0; i < XCT_STATUS_NAMES; i++) {
-		name = xct_status_names[i].name;
-		if (strlen(name) != len || strncasecmp(word, name, len) != 0)
-			continue;
-		if (is_negated) {
-			f->fields |= XCT_FILTER_UNSET;
-			f->status_unset |= xct_status_names[i].bit;
-		} else {
-			f->fields |= XCT_FILTER_STATUS;
-			f->status |= xct_status_names[i].bit;
-		}
-		return true;
-	}
-	return false;
-}
-
-static bool parse_status(struct xct_query *query,
-			 const struct xct_option_row *row, const char *arg)
-{
-	const char *word;
-	size_t len;
-
-	(void)row; /* which field it is depends on the word */
-	for (word = arg;; word += len + 1) {
-		len = strcspn(word, ",");
-		if (!add_status(query, word, len))
-			return xct_query_fail(query, "Bad parameter `%s'",
-					      word);
-		if (!word[len])
-			return true;
-	}
-}
-
-static bool parse_output(struct xct_query *query,
-			 const struct xct_option_row *row, const char *arg)
-{
-	static const struct {
-		const char *name;
-		uint16_t output;
-	} names[] = {
-		{ "plain", 0 },
-		{ "extended", XCT_OUTPUT_EXTENDED },
-		{ "id", XCT_OUTPUT_ID },
-		{ "json", XCT_OUTPUT_JSON },
-		{ "ndjson", XCT_OUTPUT_NDJSON },
-		{ "xml", XCT_OUTPUT_XML },
-		{ "save", XCT_OUTPUT_SAVE },
-		{ "ktimestamp", XCT_OUTPUT_KTIMESTAMP },
-		{ "timestamp", XCT_OUTPUT_TIMESTAMP },
-		{ "seq", XCT_OUTPUT_SEQ },
-		{ "labels", XCT_OUTPUT_OTHER },
-		{ "userspace", XCT_OUTPUT_OTHER },
-	};
-	uint16_t *outputs = field_at(query, row);
-	const char *word;
-	size_t len, i;
-
-	for (word = arg;; word += len + 1) {
-		len = strcspn(word, ",");
-		for (i = 0; i < XCT_ARRAY_SIZE(names); i++) {
-			if (strlen(names[i].name) == len &&
-			    strncasecmp(word, names[i].name, len) == 0)
-				break;
-		}
-		if (i == XCT_ARRAY_SIZE(names))
-			return xct_query_fail(
-				query,
-				"Bad parameter `%s': the output is plain, "
-				"extended, id, ktimestamp, timestamp, seq, "
-				"save, xml, json or ndjson",
-				word);
-		*outputs |= names[i].output;
-		if (!word[len])
-			break;
-	}
-	return true;
-}
-
-static bool parse_events(struct xct_query *query,
-			 const struct xct_option_row *row, const char *arg)
-{
-	static const struct {
-		const char *name;
-		uint32_t types;
-	} names[] = {
-		{ "ALL", (1u << XCT_FLOW_EVENTS) - 1 },
-		{ "NEW", 1u << XCT_FLOW_NEW },
-		{ "UPDATES", 1u << XCT_FLOW_UPDATE },
-		{ "DESTROY", 1u << XCT_FLOW_DESTROY },
-	};
-	uint32_t *types = field_at(query, row);
-	const char *word;
-	size_t len, i;
-
-	for (word = arg;; word += len + 1) {
-		len = strcspn(word, ",");
-		for (i = 0; i < XCT_ARRAY_SIZE(names); i++) {
-			if (strlen(names[i].name) == len &&
-			    strncasecmp(word, names[i].name, len) == 0)
-				break;
-		}
-		if (i == XCT_ARRAY_SIZE(names))
-			return xct_query_fail(query,
-					      "Bad parameter `%s': events are "
-					      "ALL, NEW, UPDATES or DESTROY",
-					      word);
-		*types |= names[i].types;
-		if (!word[len])
-			return true;
-	}
 }
 
 /* Split "IP", "IPv4:PORT" or "[IPv6]:PORT" into @addr and *@port ("": none). */
@@ -502,7 +341,7 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 		IN_FILTER(proto), XCT_FILTER_PROTO, XCT_ANY_PROTO },
 	[XCT_OPTION_FAMILY] = { "family", parse_family,
 		0, 0, XCT_ANY_PROTO },
-	[XCT_OPTION_STATUS] = { "status", parse_status,
+	[XCT_OPTION_STATUS] = { "status", xct_words_status,
 		0, 0, XCT_ANY_PROTO },
 	[XCT_OPTION_MARK] = { "mark", parse_mark,
 		IN_FILTER(mark), XCT_FILTER_MARK, XCT_ANY_PROTO },
@@ -512,7 +351,7 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 		0, XCT_FILTER_DST_NAT, XCT_ANY_PROTO },
 	[XCT_OPTION_ANY_NAT] = { "any-nat", parse_any_nat,
 		0, XCT_FILTER_ANY_NAT, XCT_ANY_PROTO },
-	[XCT_OPTION_OUTPUT] = { "output", parse_output,
+	[XCT_OPTION_OUTPUT] = { "output", xct_words_output,
 		IN_QUERY(outputs), 0, XCT_ANY_PROTO },
 	[XCT_OPTION_ZONE] = { "zone", parse_zone,
 		IN_FILTER(zone), XCT_FILTER_ZONE, XCT_ANY_PROTO },
@@ -520,13 +359,13 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 		IN_FILTER(id), XCT_FILTER_ID, XCT_ANY_PROTO },
 	[XCT_OPTION_TIMEOUT] = { "timeout", parse_u32,
 		IN_QUERY(change.timeout_s), 0, XCT_ANY_PROTO },
-	[XCT_OPTION_LABEL] = { "label", parse_labels,
-		0, 0, XCT_ANY_PROTO },
+	[XCT_OPTION_LABEL] = { "label", xct_words_labels,
+		IN_FILTER(labels), XCT_FILTER_LABELS, XCT_ANY_PROTO },
 	[XCT_OPTION_SECMARK] = { "secmark", parse_secmark,
 		0, 0, XCT_ANY_PROTO },
 	[XCT_OPTION_ZERO] = { "zero", parse_nothing,
 		0, 0, XCT_ANY_PROTO },
-	[XCT_OPTION_EVENT_MASK] = { "event-mask", parse_events,
+	[XCT_OPTION_EVENT_MASK] = { "event-mask", xct_words_events,
 		IN_QUERY(events), 0, XCT_ANY_PROTO },
 	[XCT_OPTION_BUFFER_SIZE] = { "buffer-size", parse_u32,
 		IN_QUERY(buffer), 0, XCT_ANY_PROTO },
@@ -572,10 +411,10 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 		IN_FILTER(orig_zone), XCT_FILTER_ORIG_ZONE, XCT_ANY_PROTO },
 	[XCT_OPTION_REPLY_ZONE] = { "reply-zone", parse_zone,
 		IN_FILTER(reply_zone), XCT_FILTER_REPLY_ZONE, XCT_ANY_PROTO },
-	[XCT_OPTION_LABEL_ADD] = { "label-add", parse_labels,
-		0, 0, XCT_ANY_PROTO },
-	[XCT_OPTION_LABEL_DEL] = { "label-del", parse_labels,
-		0, 0, XCT_ANY_PROTO },
+	[XCT_OPTION_LABEL_ADD] = { "label-add", xct_words_labels,
+		IN_QUERY(change.labels), 0, XCT_ANY_PROTO },
+	[XCT_OPTION_LABEL_DEL] = { "label-del", xct_words_labels,
+		IN_QUERY(change.labels), 0, XCT_ANY_PROTO },
 	[XCT_OPTION_ROLE] = { "role", parse_role,
 		0, 0, XCT_DCCP_ONLY },
 	[XCT_OPTION_TUPLE_SRC] = { "tuple-src", parse_nothing,
@@ -684,6 +523,7 @@ static bool parse_option(struct xct_query *query, int code, int argc,
 	return xct_option_rows[option].parse(query, &xct_option_rows[option],
 					     arg);
 }
+
 int xct_options_read(struct xct_query *query, int argc, char **argv)
 {
 	int code;

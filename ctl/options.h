@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Inside filter.c's job: reading options one by one (options.c).
+ * Inside filter.c's job: reading options one by one (options.c); those whose
+ * value is a list of words are in words.c.
  */
 #ifndef XCT_CTL_OPTIONS_H
 #define XCT_CTL_OPTIONS_H
@@ -33,6 +34,10 @@ struct xct_option_row {
 };
 
 extern const struct xct_option_row xct_option_rows[XCT_OPTIONS];
+
+/* Where @row stores its value; it takes part from now on. */
+void *xct_option_field(struct xct_query *query,
+		       const struct xct_option_row *row);
 
 /* Say in query->error what is wrong. Returns false, for the caller to pass on.
  */

@@ -272,8 +272,19 @@ static char *put_when(char *p, uint64_t ms)
 	return xct_put_str(p, "</when>");
 }
 
+static char *put_labels(char *p, const struct xct_labels *labels,
+			const struct xct_label_names *names)
+{
+	p = xct_put_str(p, "<labels>");
+	for (unsigned int bit = 0; bit < XCT_LABEL_BITS; bit++)
+		if (names->names[bit] && xct_labels_has(labels, bit))
+			p = put_text(p, "label", names->names[bit]);
+	return xct_put_str(p, "</labels>");
+}
+
 char *xct_xml_put(char *p, const struct xct_flow_info *info, const char *type,
-		  const uint64_t *when_ms, unsigned int parts)
+		  const uint64_t *when_ms, unsigned int parts,
+		  const struct xct_label_names *names)
 {
 	const char *state = xct_line_state(info);
 	uint16_t zone = xct_flow_info_zone(info);
@@ -294,6 +305,8 @@ char *xct_xml_put(char *p, const struct xct_flow_info *info, const char *type,
 		p = put_element(p, "timeout", info->timeout_s);
 	if (parts & XCT_LINE_MARK)
 		p = put_element(p, "mark", info->mark);
+	if (names && xct_labels_any(&info->labels))
+		p = put_labels(p, &info->labels, names);
 	if (zone)
 		p = put_element(p, "zone", zone);
 	if (parts & XCT_LINE_USE)

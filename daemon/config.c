@@ -541,6 +541,7 @@ void xct_reader_fini(struct xct_reader *r)
 	free(r->patterns.items);
 	free(r->addrs.items);
 	free(r->ports.items);
+	xct_label_names_free(&r->labels);
 }
 
 /* Read everything into a configuration of its own arena. NULL: no memory. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The names of protocols and of ICMP types in rules.yaml. */
+/* The names of protocols, ICMP types and connection labels in rules.yaml. */
 #include <netinet/in.h>
 #include <string.h>
 
@@ -192,5 +192,66 @@ bool xct_read_icmp_types(struct xct_reader *r, const struct xct_node *node,
 	for (item = xct_item_first(node); item;
 	     item = xct_item_next(node, item))
 		is_ok &= add_icmp_type(r, item, versions, set);
+	return is_ok;
+}
+
+static struct xct_hint label_hint(const struct xct_reader *r, const char *text)
+{
+	struct xct_guess guess;
+
+	xct_guess_begin(&guess, text);
+	for (size_t i = 0; i < XCT_LABEL_BITS; i++)
+		if (r->labels.names[i])
+			xct_guess_offer(&guess, r->labels.names[i]);
+	return xct_hint(&guess, "a number from 0 to 127, or a name that "
+				"stands in " XCT_LABELS_PATH);
+}
+
+static bool add_label(struct xct_reader *r, const struct xct_node *item,
+		      const char *what, struct xct_labels *labels)
+{
+	uint32_t number = 0;
+	const char *text;
+	int bit;
+
+	if (!xct_value_text(r->diag, item, what, &text))
+		return false;
+	if (xct_parse_number(text, XCT_LABEL_BITS - 1, &number)) {
+		xct_labels_set(labels, number);
+		return true;
+	}
+	if (!r->labels.text && !r->labels_error)
+		r->labels_error =
+			xct_label_names_read(&r->labels, XCT_LABELS_PATH);
+	bit = xct_label_find(&r->labels, text, strlen(text));
+	if (bit >= 0 && bit < XCT_LABEL_BITS) {
+		xct_labels_set(labels, (unsigned int)bit);
+		return true;
+	}
+	if (r->labels_error)
+		return xct_diag_error(
+			r->diag, item->at,
+			"%s: \"%s\" may be a name, but %s cannot "
+			"be read: %s; expected a number from 0 to "
+			"127",
+			what, xct_excerpt(text).s, XCT_LABELS_PATH,
+			strerror(-r->labels_error));
+	return xct_diag_error(r->diag, item->at, "%s: \"%s\" is not a label%s",
+			      what, xct_excerpt(text).s, label_hint(r, text).s);
+}
+
+bool xct_read_labels(struct xct_reader *r, const struct xct_node *node,
+		     const char *what, struct xct_labels *labels)
+{
+	const struct xct_node *item;
+	bool is_ok = true;
+
+	if (node->kind == XCT_NODE_LIST && node->n == 0)
+		return xct_diag_error(r->diag, node->at,
+				      "%s is an empty list; expected labels",
+				      what);
+	for (item = xct_item_first(node); item;
+	     item = xct_item_next(node, item))
+		is_ok &= add_label(r, item, what, labels);
 	return is_ok;
 }

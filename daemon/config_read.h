@@ -3,7 +3,7 @@
  * What the readers of rules.yaml share. config.c reads the file as a whole and
  * settings:, config_sets.c what has a name and where names are used,
  * config_filter.c nat: and filter:, config_rules.c the rules in them,
- * config_proto.c protocols and ICMP types.
+ * config_proto.c protocols, ICMP types and labels.
  */
 #ifndef XCT_DAEMON_CONFIG_READ_H
 #define XCT_DAEMON_CONFIG_READ_H
@@ -53,6 +53,9 @@ struct xct_reader {
 	uint32_t guesses;	 /* comparisons of names left for hints */
 
 	struct xct_dict rule_names;
+
+	struct xct_label_names labels; /* read when a rule needs one */
+	int labels_error;	       /* 0, or why there are none: -errno */
 };
 
 void xct_reader_init(struct xct_reader *r, struct xct_diag *diag,
@@ -115,5 +118,9 @@ bool xct_read_protos(struct xct_reader *r, const struct xct_node *node,
 bool xct_read_icmp_types(struct xct_reader *r, const struct xct_node *node,
 			 const struct xct_byteset *protos,
 			 struct xct_icmpset *set);
+
+/* Connection labels, by number or by name. */
+bool xct_read_labels(struct xct_reader *r, const struct xct_node *node,
+		     const char *what, struct xct_labels *labels);
 
 #endif

@@ -40,6 +40,7 @@ enum key {
 	KEY_TRANSLATED,
 	KEY_LOG,
 	KEY_MARK,
+	KEY_LABEL,
 	KEY_ACCEPT,
 	KEY_DROP,
 	KEY_REJECT,
@@ -418,6 +419,12 @@ static bool read_mark(struct draft *d, const struct xct_node *value,
 	return xct_value_bits(d->r->diag, value, what, &d->rule->mark);
 }
 
+static bool read_label(struct draft *d, const struct xct_node *value,
+		       const char *what)
+{
+	return xct_read_labels(d->r, value, what, &d->rule->labels);
+}
+
 static bool read_accept(struct draft *d, const struct xct_node *value,
 			const char *what)
 {
@@ -604,6 +611,7 @@ static const struct {
 			     IN_FILTER | IN_NAT },
 	[KEY_LOG] = { "log", read_log, IN_FILTER | IN_NAT },
 	[KEY_MARK] = { "mark", read_mark, IN_FILTER | IN_NAT },
+	[KEY_LABEL] = { "label", read_label, IN_FILTER | IN_NAT },
 	[KEY_ACCEPT] = { "accept", read_accept, IN_FILTER | ACTION },
 	[KEY_DROP] = { "drop", read_drop, IN_FILTER | ACTION },
 	[KEY_REJECT] = { "reject", read_reject, IN_FILTER | ACTION },
@@ -683,11 +691,13 @@ static void check_action(struct draft *d)
 			d->r->diag, d->map->at,
 			"the rule has no action; expected masquerade, snat, "
 			"dnat, redirect or exempt");
-	else if (!has_key(d, KEY_LOG) && !has_key(d, KEY_MARK))
+	else if (!has_key(d, KEY_LOG) && !has_key(d, KEY_MARK) &&
+		 !has_key(d, KEY_LABEL))
 		d->is_ok = xct_diag_error(
 			d->r->diag, d->map->at,
 			"the rule has no action; expected accept, drop or "
-			"reject, or log or mark to go on with the next rule");
+			"reject, or log, mark or label to go on with the next "
+			"rule");
 }
 
 static bool set_default_name(struct draft *d)

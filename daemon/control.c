@@ -67,12 +67,12 @@ struct client {
 	bool is_shut;	/* and will be freed when it hears of that */
 	xct_msec alive; /* when it last could be read or written */
 
-	/* The request in work. */
+	/* The request in work, or answered last. */
 	enum work work;
+	uint16_t type;
 	struct xct_frame_end end; /* of its answer */
 
 	/* .. if it walks over the flows */
-	uint16_t type;
 	uint32_t cursor;
 	struct xct_flow_update update; /* LIST, DELETE: only its filter */
 	xct_msec wall_ms;	       /* of this step, since 1970 */
@@ -103,9 +103,18 @@ struct xct_control {
 
 /* ----------------------------------------------------------------- output */
 
-static void put_header(uint8_t *at, uint16_t type, size_t len)
+/* The magic of a request of @type, and of what answers it. */
+static uint32_t magic_of(uint16_t type)
 {
-	const struct xct_frame frame = { .magic = XCT_FRAME_MAGIC,
+	return type == XCT_REQ_TAKEOVER || type == XCT_REQ_LEAVE
+		       ? XCT_FRAME_MAGIC_TAKEOVER
+		       : XCT_FRAME_MAGIC;
+}
+
+static void put_header(const struct client *c, uint8_t *at, uint16_t type,
+		       size_t len)
+{
+	const struct xct_frame frame = { .magic = magic_of(c->type),
 					 .len = (uint32_t)len,
 					 .type = type };
 
@@ -116,7 +125,7 @@ static void put_header(uint8_t *at, uint16_t type, size_t len)
 static void put_end(struct client *c)
 {
 	assert(c->out_len + END_SIZE <= OUT_SIZE);
-	put_header(c->out + c->out_len, XCT_RSP_END, sizeof(c->end));
+	put_header(c, c->out + c->out_len, XCT_RSP_END, sizeof(c->end));
 	memcpy(c->out + c->out_len + FRAME_SIZE, &c->end, sizeof(c->end));
 	c->out_len += END_SIZE;
 	free(c->text);
@@ -204,7 +213,7 @@ static void work_walk(struct client *c)
 		has_more = walk_on(c);
 	}
 	if (c->out_len > FRAME_SIZE)
-		put_header(c->out,
+		put_header(c, c->out,
 			   c->type == XCT_REQ_SAVE ? XCT_RSP_SAVED
 						   : XCT_RSP_FLOWS,
 			   c->out_len - FRAME_SIZE);
@@ -224,7 +233,7 @@ static void work_text(struct client *c)
 	if (len > XCT_FRAME_MAX)
 		len = XCT_FRAME_MAX;
 	if (len > 0) {
-		put_header(c->out, c->text_type, len);
+		put_header(c, c->out, c->text_type, len);
 		memcpy(c->out + FRAME_SIZE, c->text + c->text_off, len);
 		c->out_len = FRAME_SIZE + len;
 		c->text_off += len;
@@ -303,7 +312,6 @@ static void walk(struct client *c, const struct xct_frame *frame,
 	int ret = 0;
 
 	c->work = WORK_WALK;
-	c->type = frame->type;
 	c->cursor = 0;
 	memset(&c->update, 0, sizeof(c->update));
 	memcpy(&c->update, payload, frame->len);
@@ -323,7 +331,7 @@ static void restore(struct client *c, const uint8_t *payload, size_t len)
 
 	memcpy(flows, payload, len);
 	ops->restore(ops->ctx, flows, len / sizeof(*flows), results);
-	put_header(c->out, XCT_RSP_RESTORED, sizeof(results));
+	put_header(c, c->out, XCT_RSP_RESTORED, sizeof(results));
 	memcpy(c->out + FRAME_SIZE, results, sizeof(results));
 	c->out_len = FRAME_SIZE + sizeof(results);
 	c->end.count = results[XCT_RESTORED_LOADED];
@@ -355,7 +363,7 @@ static bool send_fd(void *arg, const char *name, int fd)
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 
-	put_header(header, XCT_RSP_FD, iov[1].iov_len);
+	put_header(c, header, XCT_RSP_FD, iov[1].iov_len);
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
@@ -397,7 +405,7 @@ static void follow(struct client *c, const uint8_t *payload)
 		return;
 	}
 	c->work = WORK_FOLLOW;
-	put_header(c->out, XCT_RSP_EVENTS, 0);
+	put_header(c, c->out, XCT_RSP_EVENTS, 0);
 	c->out_len = FRAME_SIZE;
 }
 
@@ -413,7 +421,7 @@ static void work_follow(struct client *c)
 	n = xct_feed_read(&c->reader, events, EVENTS_MAX);
 	if (n == 0)
 		return;
-	put_header(c->out, XCT_RSP_EVENTS, n * sizeof(*events));
+	put_header(c, c->out, XCT_RSP_EVENTS, n * sizeof(*events));
 	memcpy(c->out + FRAME_SIZE, events, n * sizeof(*events));
 	c->out_len = FRAME_SIZE + n * sizeof(*events);
 }
@@ -477,6 +485,7 @@ static void start(struct client *c, const struct xct_frame *frame,
 {
 	const struct xct_control_ops *ops = &c->ctl->ops;
 
+	c->type = frame->type;
 	c->end = (struct xct_frame_end){ .status = XCT_END_OK };
 	if (!is_payload_size(frame->type, frame->len)) {
 		c->end.status = XCT_END_BAD_REQUEST;
@@ -559,7 +568,7 @@ static enum input look_at_input(const struct client *c, struct xct_frame *frame)
 	if (c->in_len < FRAME_SIZE)
 		return INPUT_PARTIAL;
 	memcpy(frame, c->in, FRAME_SIZE);
-	if (frame->magic != XCT_FRAME_MAGIC || frame->flags != 0 ||
+	if (frame->magic != magic_of(frame->type) || frame->flags != 0 ||
 	    frame->type < XCT_REQ_LIST || frame->type > XCT_REQ_RESTORE ||
 	    frame->len > XCT_REQUEST_MAX)
 		return INPUT_GARBAGE;

@@ -346,6 +346,18 @@ static void write_action(struct line *line, const struct xct_rule *rule)
 	}
 }
 
+static void write_labels(struct line *line, const struct xct_labels *labels)
+{
+	list_begin(line, "label",
+		   (uint32_t)(__builtin_popcountll(labels->bits[0]) +
+			      __builtin_popcountll(labels->bits[1])));
+	for (unsigned int bit = 0; bit < XCT_LABEL_BITS; bit++) {
+		if (xct_labels_has(labels, bit))
+			fprintf(item(line), "%u", bit);
+	}
+	list_end(line);
+}
+
 char *xct_describe_rule(const struct xct_ruleset *rs,
 			const struct xct_rule *rule)
 {
@@ -362,6 +374,8 @@ char *xct_describe_rule(const struct xct_ruleset *rs,
 		key(&line, "mark");
 		fprintf(line.out, "0x%x", rule->mark);
 	}
+	if (xct_labels_any(&rule->labels))
+		write_labels(&line, &rule->labels);
 	if (rule->log)
 		write_flag(&line, "log");
 	if (rule->is_local)

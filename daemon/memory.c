@@ -34,6 +34,12 @@ struct header {
 
 _Static_assert(REGION_OFFSET == 146 * PAGE, "as in memory without names");
 
+/* What is filled from the start; behind it memory comes as it is needed. */
+static size_t dense_size(uint32_t max_flows)
+{
+	return REGION_OFFSET + xct_region_dense_size(max_flows);
+}
+
 static int map(struct xct_memory *m, size_t size, uint32_t max_flows)
 {
 	struct header *header;
@@ -46,7 +52,10 @@ static int map(struct xct_memory *m, size_t size, uint32_t max_flows)
 		return -errno;
 	}
 	/* Huge pages are a matter of speed only: they may be refused. */
-	(void)madvise(m->base, m->size, MADV_HUGEPAGE);
+	(void)madvise(m->base,
+		      size < dense_size(max_flows) ? size
+						   : dense_size(max_flows),
+		      MADV_HUGEPAGE);
 	/* Nor does a crash have to wait until all flows are in a core file. */
 	(void)madvise(m->base, m->size, MADV_DONTDUMP);
 	header = m->base;
@@ -75,9 +84,10 @@ int xct_memory_new(struct xct_memory *m, uint32_t max_flows)
 		xct_memory_free(m);
 		return err;
 	}
-	/* All of it now: when flows come in masses is no time to look for
-	 * memory. Where the kernel cannot (before 5.14), it comes then. */
-	(void)madvise(m->base, m->size, MADV_POPULATE_WRITE);
+	/* All of it now, but for what few flows need: when flows come in masses
+	 * is no time to look for memory. Where the kernel cannot (before 5.14),
+	 * it comes then. */
+	(void)madvise(m->base, dense_size(max_flows), MADV_POPULATE_WRITE);
 	header = m->base;
 	header->max_flows = max_flows;
 	header->version = MEMORY_VERSION;

@@ -23,7 +23,7 @@
 
 static int request(int fd, uint16_t type)
 {
-	const struct xct_frame frame = { .magic = XCT_FRAME_MAGIC,
+	const struct xct_frame frame = { .magic = XCT_FRAME_MAGIC_TAKEOVER,
 					 .type = type };
 
 	if (send(fd, &frame, sizeof(frame), MSG_NOSIGNAL) != sizeof(frame))
@@ -51,7 +51,7 @@ static int read_frame(int fd, struct xct_frame *frame, void *payload,
 	cmsg = CMSG_FIRSTHDR(&msg);
 	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
 		memcpy(passed, CMSG_DATA(cmsg), sizeof(*passed));
-	if (n != sizeof(*frame) || frame->magic != XCT_FRAME_MAGIC ||
+	if (n != sizeof(*frame) || frame->magic != XCT_FRAME_MAGIC_TAKEOVER ||
 	    frame->len > size)
 		return -EPROTO;
 	if (frame->len > 0 &&

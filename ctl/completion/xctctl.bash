@@ -12,8 +12,8 @@ _xctctl() {
 		--reply-port-dst --state --icmp-type --icmp-code --icmp-id
 		--icmpv6-type --icmpv6-code --icmpv6-id --srckey --dstkey
 		--reply-key-src --reply-key-dst --orig-zone --reply-zone
-		--socket'
-	local changes='--timeout --orig-vtag --reply-vtag'
+		--label --socket'
+	local changes='--timeout --orig-vtag --reply-vtag --label-add --label-del'
 
 	cur=${COMP_WORDS[COMP_CWORD]}
 	prev=${COMP_WORDS[COMP_CWORD-1]}
@@ -62,12 +62,12 @@ _xctctl() {
 			;;
 		events | E | event)
 			mapfile -t COMPREPLY < <(compgen -W 'plain extended id
-				ktimestamp timestamp seq save xml json ndjson' \
+				ktimestamp timestamp seq labels save xml json ndjson' \
 				-- "$cur")
 			;;
 		*)
 			mapfile -t COMPREPLY < <(compgen -W 'plain extended id
-				ktimestamp save xml json ndjson' -- "$cur")
+				ktimestamp labels save xml json ndjson' -- "$cur")
 			;;
 		esac
 		return

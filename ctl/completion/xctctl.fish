@@ -7,7 +7,7 @@ set -l none "not __fish_seen_subcommand_from $commands"
 set -l flows "__fish_seen_subcommand_from list get delete create add update events"
 set -l changes "__fish_seen_subcommand_from create add update"
 set -l reports "__fish_seen_subcommand_from stats rules status"
-set -l outputs "plain extended id ktimestamp save xml json ndjson"
+set -l outputs "plain extended id ktimestamp labels save xml json ndjson"
 
 complete -c xctctl -f
 complete -c xctctl -l socket -r -F -d 'Control socket'
@@ -39,6 +39,8 @@ complete -c xctctl -n '__fish_seen_subcommand_from list' -s z -l zero \
 complete -c xctctl -n $changes -s t -l timeout -x -d 'Timeout in seconds'
 complete -c xctctl -n $changes -l orig-vtag -x -d 'Original SCTP tag'
 complete -c xctctl -n $changes -l reply-vtag -x -d 'Reply SCTP tag'
+complete -c xctctl -n $changes -l label-add -x -d 'Labels to add'
+complete -c xctctl -n $changes -l label-del -d 'Labels to delete, or all'
 complete -c xctctl -n '__fish_seen_subcommand_from events' -s e -l event-mask -x \
     -a 'ALL NEW UPDATES DESTROY' -d 'Events'
 complete -c xctctl -n '__fish_seen_subcommand_from events' -s o -l output -x \
@@ -67,6 +69,7 @@ complete -c xctctl -n $flows -l dstkey -x -d 'Original GRE destination key'
 complete -c xctctl -n $flows -l reply-key-src -x -d 'Reply GRE source key'
 complete -c xctctl -n $flows -l reply-key-dst -x -d 'Reply GRE destination key'
 complete -c xctctl -n $flows -s i -l id -x -d 'Flow id'
+complete -c xctctl -n $flows -s l -l label -x -d 'Labels'
 complete -c xctctl -n $flows -s o -l output -x -a $outputs -d 'Output format'
 complete -c xctctl -n $flows -l mask-src -x -d 'Netmask of --src'
 complete -c xctctl -n $flows -l mask-dst -x -d 'Netmask of --dst'

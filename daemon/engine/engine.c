@@ -40,6 +40,8 @@ void xct_flow_tell(struct xct_engine *eng, const struct xct_flow *flow,
 	event->parts = (uint8_t)parts;
 	event->time_ms = eng->now;
 	xct_flow_describe(eng, flow, eng->now, &event->flow);
+	if (!(parts & XCT_FLOW_PART_LABELS))
+		event->flow.labels = (struct xct_labels){ { 0 } };
 }
 
 void xct_flow_tell_changes(struct xct_engine *eng, struct xct_flow *flow)
@@ -77,7 +79,7 @@ void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow)
 	flow->status &= ~(XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE);
 	flow->status &= ~(uint32_t)XCT_STATUS_DYING; /* routing let it live */
 	eng->n_unconfirmed--;
-	xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PART_STATE);
+	xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PARTS_NEW);
 }
 
 static void nat_evict(void *ctx, struct xct_flow *old)
@@ -157,9 +159,25 @@ void xct_visit_report(const struct xct_visit *v, const struct xct_event *event)
 	host->event(host->ctx, &full);
 }
 
+bool xct_flow_change_labels(struct xct_engine *eng, struct xct_flow *flow,
+			    const struct xct_labels *add,
+			    const struct xct_labels *remove)
+{
+	const struct xct_labels before = xct_table_labels(&eng->table, flow);
+	struct xct_labels labels = before;
+
+	if (add)
+		xct_labels_add(&labels, add);
+	if (remove)
+		xct_labels_remove(&labels, remove);
+	xct_table_set_labels(&eng->table, flow, &labels);
+	return memcmp(&labels, &before, sizeof(labels));
+}
+
 struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 				const struct xct_flow *draft, bool is_of_packet)
 {
+	struct xct_labels labels;
 	struct xct_flow *flow;
 	uint64_t id;
 
@@ -173,6 +191,10 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 	*flow = *draft;
 	*xct_table_cold(&eng->table, flow) =
 		*xct_table_cold(&eng->table, draft);
+	if (draft->status & XCT_STATUS_LABELS) {
+		labels = xct_table_labels(&eng->table, draft);
+		xct_table_set_labels(&eng->table, flow, &labels);
+	}
 	if (is_of_packet) /* before it lives: else it might count twice */
 		xct_table_note(&eng->table, flow, XCT_DIR_ORIG, 0, 0);
 	xct_table_insert(&eng->table, flow, id);
@@ -229,6 +251,7 @@ void xct_flow_describe(const struct xct_engine *eng,
 	info->age_ms = xct_flow_age(cold, now);
 	info->status = flow->status & ~XCT_STATUS_PRIVATE;
 	info->mark = cold->mark;
+	info->labels = xct_table_labels(&eng->table, flow);
 	if (flow->expires_at > now)
 		info->timeout_s = (uint32_t)((flow->expires_at - now) / 1000);
 	if (flow->side[XCT_DIR_ORIG].tuple.proto == IPPROTO_TCP) {
@@ -354,6 +377,11 @@ void xct_engine_configure(struct xct_engine *eng,
 	eng->cfg.seed = seed;
 	atomic_store_explicit(&eng->verifies, cfg->l4.checksum,
 			      memory_order_relaxed);
+}
+
+size_t xct_region_dense_size(uint32_t max_flows)
+{
+	return xct_region_labels_offset(max_flows);
 }
 
 size_t xct_region_size(uint32_t max_flows)

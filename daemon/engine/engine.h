@@ -119,8 +119,10 @@ struct xct_engine_stats {
 struct xct_engine; /* opaque */
 
 /* Bytes that @max_flows flows need: in the region, which may outlive the
- * process, and in working memory, which is rebuilt from it. */
+ * process, and in working memory, which is rebuilt from it. What is behind the
+ * first xct_region_dense_size() of the region is for what few flows have. */
 size_t xct_region_size(uint32_t max_flows);
+size_t xct_region_dense_size(uint32_t max_flows);
 size_t xct_engine_work_size(uint32_t max_flows);
 
 /*

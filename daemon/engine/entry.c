@@ -24,7 +24,8 @@
 #define STATUS_SETTABLE \
 	(XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | XCT_STATUS_FIXED_TIMEOUT)
 /* Whoever changes a flow is taken to have said all of it. */
-#define PARTS_BY_HAND (XCT_FLOW_PART_STATE | XCT_FLOW_PART_MARK)
+#define PARTS_BY_HAND \
+	(XCT_FLOW_PART_STATE | XCT_FLOW_PART_MARK | XCT_FLOW_PART_LABELS)
 
 #define STATUS_ENGINE \
 	(XCT_STATUS_EXPECTED | XCT_STATUS_CONFIRMED | XCT_STATUS_DYING)
@@ -56,15 +57,20 @@ static void set_state(struct xct_flow *flow, uint8_t state)
 }
 
 /* Make @change, which is right for the flow's protocol, to its record. */
-static void change_flow(struct xct_flow *flow, struct xct_flow_cold *cold,
+static void change_flow(struct xct_engine *eng, struct xct_flow *flow,
 			const struct xct_flow_change *change, xct_msec now)
 {
+	struct xct_flow_cold *cold = xct_table_cold(&eng->table, flow);
 	xct_msec timeout = (xct_msec)change->timeout_s * 1000;
 
 	if (change->fields & XCT_CHANGE_STATUS)
 		flow->status |= change->status;
 	if (change->fields & XCT_CHANGE_MARK)
 		cold->mark = (cold->mark & ~change->mark_mask) ^ change->mark;
+	if (change->fields & XCT_CHANGE_LABEL_ADD)
+		(void)xct_flow_change_labels(eng, flow, &change->labels, NULL);
+	if (change->fields & XCT_CHANGE_LABEL_DEL)
+		(void)xct_flow_change_labels(eng, flow, NULL, &change->labels);
 	if (change->fields & XCT_CHANGE_TIMEOUT) {
 		if (timeout > TIMEOUT_MAX_MS)
 			timeout = TIMEOUT_MAX_MS;
@@ -81,9 +87,15 @@ static void change_flow(struct xct_flow *flow, struct xct_flow_cold *cold,
 	}
 }
 
-static bool is_same(const struct xct_flow_info *a,
+/* As conntrack -U judges it: whoever changes labels is taken to have done so. */
+static bool is_same(const struct xct_flow_change *change,
+		    const struct xct_flow_info *a,
 		    const struct xct_flow_info *b)
 {
+	if (change->fields & XCT_CHANGE_LABEL_ADD ||
+	    (change->fields & XCT_CHANGE_LABEL_DEL &&
+	     xct_labels_any(&a->labels)))
+		return false;
 	return a->status == b->status && a->mark == b->mark &&
 	       a->timeout_s == b->timeout_s && a->state == b->state &&
 	       !memcmp(a->vtag, b->vtag, sizeof(a->vtag));
@@ -112,13 +124,12 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		    xct_flow_change_check(change, flow->side[0].tuple.proto) <
 			    0)
 			continue;
-		change_flow(flow, xct_table_cold(&eng->table, flow), change,
-			    now);
+		change_flow(eng, flow, change, now);
 		xct_flow_describe(eng, flow, now, &after);
 		xct_wheel_update(&eng->wheel, flow);
 		if (change->fields & XCT_CHANGE_ZERO) {
 			go_on = fn(ctx, &before);
-		} else if (!is_same(&before, &after)) {
+		} else if (!is_same(change, &before, &after)) {
 			xct_flow_tell(eng, flow, XCT_FLOW_UPDATE,
 				      PARTS_BY_HAND);
 			go_on = fn(ctx, &after);
@@ -283,7 +294,7 @@ static int fill_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 		return -EEXIST;
 	draft->status |= XCT_STATUS_CONFIRMED;
 	cold->created_at = now;
-	change_flow(draft, cold, &req->change, now);
+	change_flow(eng, draft, &req->change, now);
 	if (l4->join)
 		l4->join(&draft->track);
 	return 0;

@@ -74,11 +74,13 @@ union xct_track {
 
 /* Of a flow's status, and nobody's business but the engine's: a packet has
  * changed what is told of the flow, but has not gone on yet; the hooks queue
- * packets of direction @dir before routing, so that they are tracked there. */
+ * packets of direction @dir before routing, so that they are tracked there; the
+ * flow has labels, which stand behind the records (table.h). */
 #define XCT_STATUS_NEWS		  (UINT32_C(1) << 30)
 #define XCT_STATUS_NEWS_STATE	  (UINT32_C(1) << 31) /* .. the tracker's state */
 #define XCT_STATUS_MET_EARLY(dir) (UINT32_C(1) << (28 + (dir)))
-#define XCT_STATUS_PRIVATE	  (UINT32_C(15) << 28)
+#define XCT_STATUS_LABELS	  (UINT32_C(1) << 27)
+#define XCT_STATUS_PRIVATE	  (UINT32_C(31) << 27)
 
 /* A direction of a connection, and what has gone that way. */
 struct xct_flow_side {

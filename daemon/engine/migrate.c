@@ -21,10 +21,11 @@
 struct layout {
 	uint32_t version;
 	uint32_t record_size;
-	uint32_t n_spare; /* records besides those of max_flows */
+	size_t (*size)(uint32_t max_flows);
 	/* Record @i of @region. False: there is no flow in it. */
 	bool (*read)(const void *region, uint32_t max_flows, uint32_t i,
-		     struct xct_flow *flow, struct xct_flow_cold *cold);
+		     struct xct_flow *flow, struct xct_flow_cold *cold,
+		     struct xct_labels *labels);
 	/* Its journal; of a record that is not the flow's any more: none. */
 	struct xct_journal (*journal)(const void *region);
 };
@@ -34,15 +35,21 @@ struct layout {
 /* ---- layout 5: the present one ---- */
 
 static bool read_5(const void *region, uint32_t max_flows, uint32_t i,
-		   struct xct_flow *flow, struct xct_flow_cold *cold)
+		   struct xct_flow *flow, struct xct_flow_cold *cold,
+		   struct xct_labels *labels)
 {
 	const struct xct_flow *flows =
 		(const void *)((const char *)region + HEADER_SIZE);
 	const struct xct_flow_cold *rest =
 		(const void *)(flows + max_flows + 1);
+	const struct xct_labels *all =
+		(const void *)((const char *)region +
+			       xct_region_labels_offset(max_flows));
 
 	*flow = flows[i];
 	*cold = rest[i];
+	if (flow->status & XCT_STATUS_LABELS)
+		*labels = all[i];
 	return flow->id != 0;
 }
 
@@ -51,7 +58,7 @@ static struct xct_journal journal_5(const void *region)
 	return ((const struct xct_region_header *)region)->journal;
 }
 
-/* ---- layout 4: records in one piece ---- */
+/* ---- layout 4: records in one piece, and no labels ---- */
 
 struct header_4 {
 	uint8_t common[32];
@@ -89,14 +96,21 @@ static const struct flow_4 *flow_4(const void *region, uint32_t i)
 	return &flows[i];
 }
 
+static size_t size_4(uint32_t max_flows)
+{
+	return HEADER_SIZE + (size_t)max_flows * sizeof(struct flow_4);
+}
+
 static bool read_4(const void *region, uint32_t max_flows, uint32_t i,
-		   struct xct_flow *flow, struct xct_flow_cold *cold)
+		   struct xct_flow *flow, struct xct_flow_cold *cold,
+		   struct xct_labels *labels)
 {
 	const struct flow_4 *old = flow_4(region, i);
 
 	(void)max_flows;
+	(void)labels;
 	*flow = (struct xct_flow){ .expires_at = old->expires_at,
-				   .status = old->status,
+				   .status = old->status & ~XCT_STATUS_LABELS,
 				   .id = old->id };
 	for (int dir = 0; dir < XCT_DIRS; dir++) {
 		flow->side[dir].tuple = old->tuple[dir];
@@ -127,8 +141,9 @@ static struct xct_journal journal_4(const void *region)
 /* ---- all of them ---- */
 
 static const struct layout layouts[] = {
-	{ XCT_REGION_VERSION, XCT_RECORD_SIZE, 1, read_5, journal_5 },
-	{ 4, sizeof(struct flow_4), 0, read_4, journal_4 },
+	{ XCT_REGION_VERSION, XCT_RECORD_SIZE, xct_table_region_size, read_5,
+	  journal_5 },
+	{ 4, sizeof(struct flow_4), size_4, read_4, journal_4 },
 };
 
 static const struct layout *layout_of(const struct xct_region_header *header)
@@ -155,8 +170,7 @@ uint32_t xct_migrate_layout(const void *region, size_t size, uint32_t max_flows)
 	if (header->magic != XCT_REGION_MAGIC || !layout ||
 	    header->record_size != layout->record_size ||
 	    header->max_flows != max_flows || header->n_used > max_flows ||
-	    size != HEADER_SIZE + ((size_t)max_flows + layout->n_spare) *
-					  layout->record_size)
+	    size != layout->size(max_flows))
 		return 0;
 	return layout->version;
 }
@@ -167,6 +181,7 @@ uint32_t xct_migrate_copy(void *to, uint32_t to_max, const void *from,
 	const struct xct_region_header *old = from;
 	struct xct_region_header *header = to;
 	struct xct_flow_cold cold;
+	struct xct_labels labels;
 	const struct layout *layout;
 	struct xct_journal journal;
 	struct xct_flow flow;
@@ -180,7 +195,7 @@ uint32_t xct_migrate_copy(void *to, uint32_t to_max, const void *from,
 	xct_table_format(to, to_max);
 	header->next_id = old->next_id;
 	for (uint32_t i = 0; i < old->n_used; i++) {
-		if (!layout->read(from, from_max, i, &flow, &cold))
+		if (!layout->read(from, from_max, i, &flow, &cold, &labels))
 			continue;
 		if (n == to_max) {
 			lost++;
@@ -188,6 +203,8 @@ uint32_t xct_migrate_copy(void *to, uint32_t to_max, const void *from,
 		}
 		xct_region_flows(to)[n] = flow;
 		xct_region_cold(to, to_max)[n] = cold;
+		if (flow.status & XCT_STATUS_LABELS)
+			xct_region_labels(to, to_max)[n] = labels;
 		n++;
 		if (journal.number == i + 1) {
 			header->journal = journal;

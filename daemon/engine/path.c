@@ -415,8 +415,7 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 		return;
 	}
 	draft->status |= XCT_STATUS_DST_NAT;
-	if (rule->has_mark)
-		xct_table_cold(&v->eng->table, draft)->mark = rule->mark;
+	xct_policy_mark(v, draft, rule);
 	/* Kept for this host's error alone, which it translates. */
 	if (dies_on_the_way_to(v, &leaving.dst))
 		draft->status |= XCT_STATUS_DYING;
@@ -520,7 +519,7 @@ static XCT_APART void late_unknown(struct xct_visit *v)
 	else {
 		xct_visit_accept(v, XCT_STAGE_FRESH);
 		xct_flow_tell(v->eng, v->flow, XCT_FLOW_NEW,
-			      XCT_FLOW_PART_STATE);
+			      XCT_FLOW_PARTS_NEW);
 	}
 }
 

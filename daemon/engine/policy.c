@@ -114,6 +114,24 @@ static void reject_packet(struct xct_visit *v, const struct xct_tuple *orig,
 	xct_visit_drop(v, XCT_REASON_REJECT);
 }
 
+void xct_policy_mark(struct xct_visit *v, struct xct_flow *flow,
+		     const struct xct_rule *rule)
+{
+	struct xct_flow_cold *cold = xct_table_cold(&v->eng->table, flow);
+	unsigned int parts = 0;
+
+	if (rule->has_mark && cold->mark != rule->mark) {
+		cold->mark = rule->mark;
+		parts |= XCT_FLOW_PART_MARK;
+	}
+	if (xct_labels_any(&rule->labels) &&
+	    xct_flow_change_labels(v->eng, flow, &rule->labels, NULL))
+		parts |= XCT_FLOW_PART_LABELS;
+	/* Else its beginning is to be told. */
+	if (parts && flow->status & XCT_STATUS_CONFIRMED)
+		xct_flow_tell(v->eng, flow, XCT_FLOW_UPDATE, parts);
+}
+
 bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
 		       struct xct_flow *flow, enum xct_class cls)
 {
@@ -133,8 +151,8 @@ bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
 		if (!xct_rule_match(rs, rule, &subject))
 			continue;
 		xct_policy_count(v, rule);
-		if (flow && rule->has_mark)
-			xct_table_cold(&v->eng->table, flow)->mark = rule->mark;
+		if (flow)
+			xct_policy_mark(v, flow, rule);
 		if (rule->action == XCT_ACT_LOG)
 			continue;
 		action = rule->action;
@@ -343,8 +361,7 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 	rule = source_rule(v, flow, &routed);
 	if (rule) {
 		xct_policy_count(v, rule);
-		if (rule->has_mark)
-			cold->mark = rule->mark;
+		xct_policy_mark(v, flow, rule);
 		if (rule->action == XCT_ACT_EXEMPT)
 			rule = NULL;
 		else if (!source_range(v, rule, &range))

@@ -79,7 +79,7 @@ enum xct_action {
 	XCT_ACT_ACCEPT, /* filter */
 	XCT_ACT_DROP,
 	XCT_ACT_REJECT,
-	XCT_ACT_LOG,	    /* only log, or set the mark, and go on */
+	XCT_ACT_LOG,	    /* only log, or set mark or labels, and go on */
 	XCT_ACT_MASQUERADE, /* nat */
 	XCT_ACT_SNAT,
 	XCT_ACT_DNAT,
@@ -115,8 +115,9 @@ struct xct_rule {
 	bool has_mark;
 	bool is_local; /* DNAT, redirect: for connections this host makes */
 	uint32_t mark; /* the flow's mark is set to this */
-	uint32_t id;   /* index of its counter in xct_ruleset.hits */
-	uint32_t line; /* in the file */
+	struct xct_labels labels; /* the flow gets these */
+	uint32_t id;		  /* index of its counter in xct_ruleset.hits */
+	uint32_t line;		  /* in the file */
 	struct xct_nat_range nat;
 	const char *name; /* as in the file, or made from its line */
 };

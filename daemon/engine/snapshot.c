@@ -69,6 +69,7 @@ static void save(const struct xct_engine *eng, const struct xct_flow *flow,
 	memcpy(saved->track, &track, sizeof(track));
 	saved->status = flow->status & (STATUS_SAVED | STATUS_IMPLIED);
 	saved->mark = cold->mark;
+	saved->labels = xct_table_labels(&eng->table, flow);
 	/* Of an interface that has just gone: its flows are about to. */
 	if (cold->masq_if && host->ifname &&
 	    !host->ifname(host->ctx, cold->masq_if, saved->masq_if))
@@ -182,6 +183,7 @@ enum xct_restored xct_engine_restore(struct xct_engine *eng,
 	draft->status |= (saved->status & STATUS_SAVED) | XCT_STATUS_CONFIRMED;
 	draft->expires_at = now + saved->left_ms;
 	cold->mark = saved->mark;
+	xct_table_set_labels(&eng->table, draft, &saved->labels);
 	cold->created_at = now - saved->age_ms;
 	for (int dir = 0; dir < XCT_DIRS; dir++) {
 		draft->side[dir].packets = saved->packets[dir];
@@ -190,7 +192,7 @@ enum xct_restored xct_engine_restore(struct xct_engine *eng,
 	xct_table_raise_id(&eng->table, saved->id);
 	flow = xct_flow_enter(eng, draft, false);
 	assert(flow); /* there is room */
-	xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PART_STATE);
+	xct_flow_tell(eng, flow, XCT_FLOW_NEW, XCT_FLOW_PARTS_NEW);
 	return XCT_RESTORED_LOADED;
 }
 

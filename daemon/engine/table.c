@@ -36,8 +36,8 @@ static uint32_t source_size(uint32_t max_flows)
 
 size_t xct_table_region_size(uint32_t max_flows)
 {
-	return sizeof(struct xct_region_header) +
-	       ((size_t)max_flows + 1) * XCT_RECORD_SIZE;
+	return xct_region_labels_offset(max_flows) +
+	       ((size_t)max_flows + 1) * sizeof(struct xct_labels);
 }
 
 size_t xct_table_work_size(uint32_t max_flows)
@@ -522,6 +522,7 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 	tbl->header = header;
 	tbl->flows = xct_region_flows(region);
 	tbl->cold = xct_region_cold(region, max_flows);
+	tbl->labels = xct_region_labels(region, max_flows);
 	tbl->key = *key;
 	tbl->max_flows = max_flows;
 	tbl->n_flows = 0;

@@ -2,11 +2,14 @@
 /*
  * The flow table: records in the region, and the indexes that find them.
  *
- * The region is a header and @max_flows records, nothing else: first of all of
- * them what a hit needs, then the rest. One more stands behind them: there a
- * flow is drafted before it is entered. Indexes (hash slots, links, free list)
- * live in working memory or in the records' link fields and are rebuilt by
- * xct_table_attach() from the records alone.
+ * The region is a header and @max_flows records: first of all of them what a hit
+ * needs, then the rest; then, from a page of its own on, as many labels. One more
+ * stands behind them: there a flow is drafted before it is entered. Indexes (hash
+ * slots, links, free list) live in working memory or in the records' link fields
+ * and are rebuilt by xct_table_attach() from the records alone.
+ *
+ * Few flows have labels: XCT_STATUS_LABELS says which. Labels are read and written
+ * where it is set, and nowhere else, so what no flow has costs no memory.
  *
  *   main index   (flow, direction) by its tuple: each flow stands in it twice,
  *                so one look-up finds a packet's flow in either direction
@@ -52,13 +55,16 @@ struct xct_region_header {
 	/* Records start here, on a cache line. */
 };
 
-/* What a flow takes in a region. */
+#define XCT_REGION_PAGE 4096u
+
+/* What a flow takes in a region, but for labels. */
 #define XCT_RECORD_SIZE (sizeof(struct xct_flow) + sizeof(struct xct_flow_cold))
 
 struct xct_table {
 	struct xct_region_header *header;
 	struct xct_flow *flows;	    /* [max_flows + 1] .. */
-	struct xct_flow_cold *cold; /* .. and the rest of each */
+	struct xct_flow_cold *cold; /* .. and the rest of each .. */
+	struct xct_labels *labels;  /* .. and those of the few that have any */
 	struct xct_siphash_key key;
 	struct xct_index main;
 	uint32_t *routed;
@@ -103,6 +109,21 @@ static inline struct xct_flow_cold *xct_region_cold(void *region,
 	return (void *)(xct_region_flows(region) + max_flows + 1);
 }
 
+/* On a page of their own: no other is touched for them, nor they for others. */
+static inline size_t xct_region_labels_offset(uint32_t max_flows)
+{
+	size_t records = sizeof(struct xct_region_header) +
+			 ((size_t)max_flows + 1) * XCT_RECORD_SIZE;
+
+	return (records + XCT_REGION_PAGE - 1) & ~(size_t)(XCT_REGION_PAGE - 1);
+}
+
+static inline struct xct_labels *xct_region_labels(void *region,
+						   uint32_t max_flows)
+{
+	return (void *)((char *)region + xct_region_labels_offset(max_flows));
+}
+
 static inline uint32_t xct_table_index(const struct xct_table *tbl,
 				       const struct xct_flow *flow)
 {
@@ -113,6 +134,28 @@ static inline struct xct_flow_cold *xct_table_cold(const struct xct_table *tbl,
 						   const struct xct_flow *flow)
 {
 	return &tbl->cold[xct_table_index(tbl, flow)];
+}
+
+/* The labels of @flow, in the table or drafted. */
+static inline struct xct_labels xct_table_labels(const struct xct_table *tbl,
+						 const struct xct_flow *flow)
+{
+	if (flow->status & XCT_STATUS_LABELS)
+		return tbl->labels[xct_table_index(tbl, flow)];
+	return (struct xct_labels){ { 0 } };
+}
+
+static inline void xct_table_set_labels(struct xct_table *tbl,
+					struct xct_flow *flow,
+					const struct xct_labels *labels)
+{
+	if (!xct_labels_any(labels)) {
+		flow->status &= ~XCT_STATUS_LABELS;
+		return;
+	}
+	tbl->labels[xct_table_index(tbl, flow)] = *labels;
+	atomic_signal_fence(memory_order_release);
+	flow->status |= XCT_STATUS_LABELS;
 }
 
 /* A packet that is counted for @flow, which had counted @packets and @bytes in

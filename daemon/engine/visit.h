@@ -138,6 +138,10 @@ bool xct_policy_destination(struct xct_visit *v, const struct xct_rule **rule,
 bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 		       bool is_known);
 
+/* Give @flow, a draft or in the table, the mark and labels of @rule. */
+void xct_policy_mark(struct xct_visit *v, struct xct_flow *flow,
+		     const struct xct_rule *rule);
+
 /* A rule decided about a connection. */
 void xct_policy_count(struct xct_visit *v, const struct xct_rule *rule);
 
@@ -150,6 +154,12 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 				bool is_of_packet);
 struct xct_flow *xct_visit_enter(struct xct_visit *v,
 				 const struct xct_flow *draft);
+
+/* Add and remove labels (NULL: none) of a flow in the table, or drafted. True: it
+ * has others than before. */
+bool xct_flow_change_labels(struct xct_engine *eng, struct xct_flow *flow,
+			    const struct xct_labels *add,
+			    const struct xct_labels *remove);
 
 /* What the outside is told of a flow; and whether it is told of it at all. */
 void xct_flow_describe(const struct xct_engine *eng,
@@ -167,6 +177,7 @@ void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow);
 void xct_flow_forget(struct xct_engine *eng, struct xct_flow *flow);
 
 /* Tell those who follow events. @parts: enum xct_flow_event_part. */
+#define XCT_FLOW_PARTS_NEW (XCT_FLOW_PART_STATE | XCT_FLOW_PART_LABELS)
 void xct_flow_tell(struct xct_engine *eng, const struct xct_flow *flow,
 		   enum xct_flow_event_type type, unsigned int parts);
 

@@ -40,6 +40,17 @@ LAN_GW, LAN_GW6 = "10.0.0.1", "fd00:a::1"
 WAN, WAN6 = "192.0.2.1", "2001:db8:2::1"
 SERVER, SERVER6 = "192.0.2.2", "2001:db8:2::2"
 
+CONNLABEL = """
+mount -t tmpfs none /etc
+mkdir /etc/xtables
+printf '# a comment\\n0 first\\n 1\\tfoo\\n2 two words \\n3 under_score\\n4 dup\\n\\
+4 dup4\\n5 dup\\n0x10 hex\\n020 oct\\n127 last\\n200 over\\n100 a-b\\n101 x # y\\n\\
+102\\n' >/etc/xtables/connlabel.conf
+exec "$@"
+"""
+# What runs behind this knows names of connection labels, of all kinds.
+LABELLED = "unshare", "-m", "sh", "-c", CONNLABEL, "sh"
+
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 _serial = itertools.count()

@@ -14,7 +14,7 @@ import shlex
 import pytest
 
 import entries
-from lab import SERVER, XCTCTL, ping
+from lab import LABELLED, SERVER, XCTCTL, ping
 from test_entries import CREATED, TCP, UDP, T, Pair, normal
 
 SENSE = "conntrack's result in other words"
@@ -267,36 +267,57 @@ def test_what_changes_the_table_is_conntracks(pair, row):
         refill(pair)
 
 
-CONNLABEL = """
-mount -t tmpfs none /etc
-mkdir /etc/xtables
-printf '# a comment\\n0 first\\n 1\\tfoo\\n127 last\\n200 over\\n' \
-    >/etc/xtables/connlabel.conf
-exec "$@"
-"""
-
+A = f"{T} -p udp --sport 12 --dport 20"
 LABELS = [
     "-L -o labels", "-L -o labels,id,extended", "-L -o labels,save",
-    "-L -l foo", "-L --label first,foo", "-L -l foo -l last", "-L -l none",
-    "-L -l FOO", "-L -l ''", "-L -l 1", "-L -l foo,none", "-D -l foo",
-    "-D -l foo,none", "-U -l foo -m 4", "-U -s 1.1.1.1 --label-del",
-    "-U -s 1.1.1.1 --label-del foo", "-U -s 1.1.1.1 --label-del none",
-    "-U -s 1.1.1.1 --label-add foo --label-del last", "-F -l foo",
-    "-D --label-add foo", f"-I {UDP} --sport 80 --label-add foo",
-    f"-A {UDP} --sport 81 --label-add foo,last",
+    "-L -o labels,xml -p udp", "-L -o labels,ktimestamp,userspace", "-L -l foo",
+    "-L --label first,foo", "-L -l foo -l last", "-L -l none", "-L -l FOO",
+    "-L -l ''", "-L -l 1", "-L -l foo,none", "-L -l foo,", "-L -l 'two words'",
+    "-L -l under_score", "-L -l dup", "-L -l dup4", "-L -l hex", "-L -l oct",
+    "-L -l over", "-L -l a-b", "-L -l x", "-L -l 'x # y'", "-L -l foo -z",
+    "-D -l foo,none", "-D -l over", f"-U {A} --label-del",
+    f"-U {A} --label-del foo", f"-U {A} --label-del none",
+    f"-U {A} --label-add foo --label-del last", "-F -l foo",
+    "-D --label-add foo", "-L --label-add foo", f"-G {A} --label-del",
     f"-I {UDP} --sport 82 --label-add none",
-    (f"-G {T} -p udp --sport 12 --dport 20 -l foo", SENSE),
-    # The kernel fails, says so, and exits with 0.
-    ("-U -s 1.1.1.1 --label-add foo", 1, 0, "No space left on device"),
+    # what follows has labels
+    f"-U {A} --label-add last", f"-U {A} --label-add foo -o id",
+    f"-U {A} --label-add foo,last", f"-U {A} -m 4",
+    f"-U {A} --label-add 'two words,a-b' -o xml -m 7",
+    f"-U {A} --label-add hex -o save", f"-U {A} --label-add hex -t 444",
+    "-L -o labels", "-L -l last", "-L -l last,foo", "-L -l first",
+    "-L -o save -l foo", "-L -o xml -l foo", "-L -l foo -o extended,id",
+    "-L -o labels -z", f"-G {A} -o labels", f"-G {A} -l foo",
+    f"-U {A} -l foo -m 5", f"-U {A} -l first -m 6",
+    f"-U {A} --label-del foo", f"-U {A} --label-del foo,hex",
+    f"-U {A} --label-del over", "-L -o labels",
+    f"-I {UDP} --sport 80 --label-add foo",
+    f"-A {UDP} --sport 81 --label-add foo,last",
+    f"-I {UDP} --sport 83 --label-add foo --label-add first -w 4",
+    (f"-I {UDP} --sport 84 --label-add over", SENSE), "-L -o labels",
+    "-D -l first -o labels", "-D -l foo,last -o xml,labels", "-L -o labels",
+    f"-U {A} --label-del", f"-U {A} --label-del", "-L -o labels", "-D -l foo",
+    (f"-U {A} --label-add over", SENSE),
+    # conntrack clears them all when one above 95 goes, or for a `='
+    (f"-U {A} --label-add foo,hex,last", 0, 1, "1 flow"),
+    (f"-U {A} --label-del last", 0, 1, "1 flow"),
+    (f"-U {A} --label-del=hex", 0, 1, "1 flow"), ("-L -l foo", 0, 1, "1 flow"),
+    ("-L -l hex", 0, 0, "0 flow"),
+    # .. and adds what can be had of these, if there are labels already
+    (f"-U {A} --label-add first,over", 1, 0, "0 to 127"),
 ]
 
 
-def test_labels_are_those_of_a_kernel_where_no_rule_uses_them(pair):
-    for row in LABELS:
-        run(pair, row, ("unshare", "-m", "sh", "-c", CONNLABEL, "sh"))
-    kernel, ours = tables(pair)
-    assert ours == kernel
+def test_labels_are_those_of_a_kernel_that_uses_them(pair):
+    rule = "INPUT", "-m", "connlabel", "--label", "9", "--set"
+    pair.kernel.run("iptables", "-A", *rule)
     refill(pair)
+    try:
+        for row in LABELS:
+            run(pair, row, LABELLED)
+    finally:
+        pair.kernel.run("iptables", "-D", *rule)
+        refill(pair)
 
 
 def test_what_delete_has_saved_deletes_again(pair):

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from lab import (CLIENT, CLIENT6, SERVER, SERVER6, WAN, XCTCTL, connect, ping,
+from lab import (CLIENT, CLIENT6, LABELLED, SERVER, SERVER6, WAN, XCTCTL, connect, ping,
                  wait_for)
 from raw import RawHost
 from twin import Twin
@@ -55,17 +55,17 @@ class Follower:
         return self.process.returncode, errors.decode()
 
 
-def follow(xctd, lab, *args, **options):
+def follow(xctd, lab, *args, prefix=(), **options):
     """xctctl -E, once xctd knows of it."""
     before = xctd.json("status")["event_readers"]
-    follower = Follower(lab, [XCTCTL, "-s", xctd.sock, "-E", *args],
+    follower = Follower(lab, [*prefix, XCTCTL, "-s", xctd.sock, "-E", *args],
                         f"xct{before}.events", **options)
     wait_for(lambda: xctd.json("status")["event_readers"] == before + 1,
              "xctctl follows")
     return follower
 
 
-def follow_kernel(lab, *args):
+def follow_kernel(lab, *args, prefix=()):
     def start(argv, **options):
         return lab.router.start(*argv, **options)
     # How many have joined groups of events (protocol 12: netfilter).
@@ -74,7 +74,7 @@ def follow_kernel(lab, *args):
         return sum(row.split()[1] == "12" and int(row.split()[3], 16) > 0
                    for row in rows[1:])
     before = joined()
-    follower = Follower(lab, ["conntrack", "-E", *args],
+    follower = Follower(lab, [*prefix, "conntrack", "-E", *args],
                         f"kernel{before}.events", start)
     wait_for(lambda: joined() == before + 1, "conntrack -E follows")
     return follower
@@ -100,18 +100,21 @@ def is_equal(ours, theirs):
 class Streams:
     """Both labs with a follower each; compared step by step."""
 
-    def __init__(self, make_lab, rules=(), policy="", args=(), **options):
+    def __init__(self, make_lab, rules=(), policy="", args=(), prefix=(),
+                 **options):
         self.twin = Twin(make_lab, list(rules), policy, **options)
         kernel, ours = self.twin.labs
-        self.kernel = follow_kernel(kernel, *args)
-        self.xct = follow(self.twin.xctd, ours, *args)
+        self.prefix = prefix
+        self.kernel = follow_kernel(kernel, *args, prefix=prefix)
+        self.xct = follow(self.twin.xctd, ours, *args, prefix=prefix)
         self.seen = 0
 
     def run(self, lab, *args):
         """conntrack in one lab, xctctl in the other."""
-        if lab is self.twin.labs[0]:
-            return self.twin.kernel.run(*args)
-        return self.twin.xctd.ctl(*args, check=False)
+        command = "conntrack",
+        if lab is self.twin.labs[1]:
+            command = XCTCTL, "-s", self.twin.xctd.sock
+        return lab.router.run(*self.prefix, *command, *args, check=False)
 
     def same(self, step, want=1):
         """@want: what the last line says, or how many lines there are."""
@@ -408,6 +411,17 @@ def without_times(lines):
             yield re.sub("|".join(drop), "", line)
 
 
+def same_lines(pairs):
+    """Each two followers have seen the same, and end well."""
+    for args, theirs, xct in pairs:
+        def are_equal():
+            return (list(without_times(xct.lines())) ==
+                    list(without_times(theirs.lines())))
+        wait_for(are_equal, " ".join(args))
+        assert [each.stop()[0] for each in (theirs, xct)] == [0, 0], args
+        assert are_equal(), args
+
+
 def test_filters_and_formats_as_conntracks(make_lab):
     """Many followers of one and the same traffic."""
     rules = [MASQUERADE, "6 " + MASQUERADE, *FORWARDS]
@@ -429,13 +443,62 @@ def test_filters_and_formats_as_conntracks(make_lab):
         streams.run(lab, "-D", "-p", "icmpv6")
         yield "deleted",
     assert streams.lockstep(script) == 5
-    for args, theirs, xct in pairs:
-        def are_equal():
-            return (list(without_times(xct.lines())) ==
-                    list(without_times(theirs.lines())))
-        wait_for(are_equal, " ".join(args))
-        assert [each.stop()[0] for each in (theirs, xct)] == [0, 0], args
-        assert are_equal(), args
+    same_lines(pairs)
+
+
+LABEL_RULES = [f"-t mangle -A FORWARD -p udp --dport {port} -m connlabel "
+               f"--label {label} --set"
+               for port, label in ((7001, 0), (7001, 40), (7001, 127),
+                                   (7002, 40))]
+XCT_LABELS = """filter: {forward: {rules: [
+  {proto: udp, dport: 7001, label: [0, 40]},
+  {proto: udp, dport: 7001, label: 127, accept: yes},
+  {proto: udp, dport: 7002, label: 40}]}}
+"""
+
+
+def test_labels_as_conntrack_shows_them(make_lab):
+    """By rules and by hand. An event says labels that come with it, and only
+    then is it one of a flow with labels."""
+    streams = Streams(make_lab, LABEL_RULES, XCT_LABELS, ("-o", "labels"),
+                      LABELLED, routed=True)
+    kernel, ours = streams.twin.labs
+    pairs = [(args, follow_kernel(kernel, *args, prefix=LABELLED),
+              follow(streams.twin.xctd, ours, *args, prefix=LABELLED))
+             for args in (("-l", "first"), ("-l", "first,last", "-e", "NEW"),
+                          ("-o", "labels,xml"), ("-p", "udp"))]
+    udp = ["-p", "udp", "-s", CLIENT, "--sport", "5001"]
+
+    def script(lab):
+        with lab.client.udp_socket(CLIENT, 5001) as client, \
+                lab.server.udp_socket(SERVER, 7001) as server:
+            client.sendto(b"x", (SERVER, 7001))
+            yield "two with names, one without", "labels=first,last"
+            server.settimeout(5)
+            server.sendto(b"y", server.recvfrom(9)[1])
+            yield "answer",
+            client.sendto(b"x", (SERVER, 7002))
+            yield "one without a name", " labels"
+            client.sendto(b"x", (SERVER, 7003))
+            yield "none",
+        streams.run(lab, "-U", *udp, "--dport", "7001", "--label-add", "foo")
+        yield "one more", "labels=first,foo,last"
+        streams.run(lab, "-U", *udp, "--dport", "7001", "-m", "5")
+        yield "mark", "labels=first,foo,last"
+        streams.run(lab, "-U", *udp, "--dport", "7001", "--label-del", "foo")
+        yield "one less", "labels=first,last"
+        streams.run(lab, "-U", *udp, "--dport", "7001", "--label-add", "last")
+        yield "none more", "labels=first,last"
+        streams.run(lab, "-U", *udp, "--dport", "7001", "--label-del")
+        yield "all gone", "mark=5"
+        streams.run(lab, "-I", "-p", "udp", "-s", "1.1.1.1", "-d", "2.2.2.2",
+                    "--sport", "1", "--dport", "2", "-t", "50", "--label-add",
+                    "first")
+        yield "made by hand", "labels=first"
+        streams.run(lab, "-D", "-p", "udp", "-s", "1.1.1.1")
+        yield "deleted", "[DESTROY]"
+    assert streams.lockstep(script) == 11
+    same_lines(pairs)
 
 
 def test_json_and_numbers(lab):

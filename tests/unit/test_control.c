@@ -290,9 +290,17 @@ static int dial(const struct server *s)
 	return fd;
 }
 
+/* A successor asks as it always did. */
+static uint32_t magic_of(uint16_t type)
+{
+	return type == XCT_REQ_TAKEOVER || type == XCT_REQ_LEAVE
+		       ? 0x58435402
+		       : XCT_FRAME_MAGIC;
+}
+
 static void ask(int fd, uint16_t type, const void *payload, uint32_t len)
 {
-	struct xct_frame frame = { .magic = XCT_FRAME_MAGIC,
+	struct xct_frame frame = { .magic = magic_of(type),
 				   .len = len,
 				   .type = type };
 
@@ -789,7 +797,7 @@ static void restoring_says_what_became_of_each(void **state)
 	ask(fd, XCT_REQ_RESTORE, flows, sizeof(flows));
 	r = reply_to(s, fd);
 	assert_int_equal(r.end.status, XCT_END_OK);
-	assert_int_equal(r.end.count, XCT_RESTORE_MAX / 2);
+	assert_int_equal(r.end.count, XCT_RESTORE_MAX - XCT_RESTORE_MAX / 2);
 	assert_int_equal(r.text_type, XCT_RSP_RESTORED);
 	assert_int_equal(r.text_len, sizeof(results));
 	memcpy(results, r.text, sizeof(results));
@@ -878,6 +886,7 @@ static void a_successor_is_given_descriptors_by_name(void **state)
 	ask(fd, XCT_REQ_TAKEOVER, NULL, 0);
 	settle(s);
 	assert_int_equal(recvmsg(fd, &msg, MSG_WAITALL), iov.iov_len);
+	assert_int_equal(got.frame.magic, magic_of(XCT_REQ_TAKEOVER));
 	assert_int_equal(got.frame.type, XCT_RSP_FD);
 	assert_memory_equal(got.name, "xct-flows", sizeof(got.name));
 	cmsg = CMSG_FIRSTHDR(&msg);
@@ -946,6 +955,7 @@ static int visit_as_nobody(const struct server *s)
 	if (end.status != XCT_END_OK || end.count != 3)
 		return 2;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(changes); i++) {
+		frame.magic = magic_of(changes[i].type);
 		frame.type = changes[i].type;
 		frame.len = changes[i].len;
 		send(fd, &frame, sizeof(frame), 0);

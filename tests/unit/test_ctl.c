@@ -130,8 +130,8 @@ static void a_line_is_as_conntrack_prints_it(void **state)
 	(void)state;
 	for (i = 0; i < XCT_ARRAY_SIZE(line_rows); i++) {
 		set_info(&info, &line_rows[i]);
-		*xct_line_put(line, &info, line_rows[i].outputs,
-			      XCT_LINE_ENTRY) = '\0';
+		*xct_line_put(line, &info, line_rows[i].outputs, XCT_LINE_ENTRY,
+			      NULL) = '\0';
 		assert_string_equal(line, line_rows[i].line);
 	}
 }
@@ -146,7 +146,7 @@ static void counters_follow_each_tuple(void **state)
 	info.has_counters = true;
 	info.packets[XCT_DIR_ORIG] = 3;
 	info.bytes[XCT_DIR_ORIG] = UINT64_MAX;
-	*xct_line_put(line, &info, 0, XCT_LINE_ENTRY) = '\0';
+	*xct_line_put(line, &info, 0, XCT_LINE_ENTRY, NULL) = '\0';
 	assert_string_equal(
 		line,
 		"udp      17 99 src=10.0.0.1 dst=10.0.0.3 sport=1001 dport=53 "
@@ -184,12 +184,12 @@ static void the_longest_flow_fits(void **state)
 	assert_true(xct_line_put(buf, &info,
 				 XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID |
 					 XCT_OUTPUT_KTIMESTAMP,
-				 XCT_LINE_ENTRY) < buf + XCT_LINE_MAX);
+				 XCT_LINE_ENTRY, NULL) < buf + XCT_LINE_MAX);
 	assert_true(xct_save_put(buf, &info, 'A', XCT_LINE_ENTRY) <
 		    buf + XCT_LINE_MAX);
-	assert_true(xct_xml_put(buf, &info, NULL, NULL, XCT_LINE_ENTRY) <
+	assert_true(xct_xml_put(buf, &info, NULL, NULL, XCT_LINE_ENTRY, NULL) <
 		    buf + XCT_LINE_MAX);
-	assert_true(xct_json_put_flow(buf, &info) <
+	assert_true(xct_json_put_flow(buf, &info, NULL) <
 		    buf + XCT_JSON_FLOW_MAX - 8); /* and a separator */
 }
 
@@ -244,7 +244,7 @@ static void a_flow_is_valid_json_in_a_fixed_order(void **state)
 	static const char *const order[] = {
 		"id",	 "family", "proto",	 "proto_num", "timeout",
 		"state", "orig",   "reply",	 "status",    "mark",
-		"zone",	 "age_ms", "zone_reply", "start_ms",
+		"zone",	 "age_ms", "zone_reply", "start_ms",  "labels",
 	};
 	char text[XCT_JSON_FLOW_MAX + 1];
 	struct xct_flow_info info;
@@ -254,7 +254,7 @@ static void a_flow_is_valid_json_in_a_fixed_order(void **state)
 
 	(void)state;
 	set_info(&info, &line_rows[0]);
-	*xct_json_put_flow(text, &info) = '\0';
+	*xct_json_put_flow(text, &info, NULL) = '\0';
 	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(json);
 	json_object_foreach(json, key, value)
@@ -273,7 +273,7 @@ static void a_flow_is_valid_json_in_a_fixed_order(void **state)
 	for (i = 0; i < XCT_ARRAY_SIZE(line_rows); i++) {
 		set_info(&info, &line_rows[i]);
 		info.has_counters = true;
-		*xct_json_put_flow(text, &info) = '\0';
+		*xct_json_put_flow(text, &info, NULL) = '\0';
 		json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 		assert_non_null(json);
 		json_decref(json);
@@ -282,11 +282,11 @@ static void a_flow_is_valid_json_in_a_fixed_order(void **state)
 
 static const struct xct_query_rules any_rules = {
 	.options = XCT_OPTION_BITS_ALL,
-	.outputs = UINT8_MAX,
+	.outputs = UINT16_MAX,
 };
 static const struct xct_query_rules get_rules = {
 	.options = XCT_OPTION_BITS_ALL & ~XCT_OPTION_BIT(MARK),
-	.outputs = UINT8_MAX,
+	.outputs = UINT16_MAX,
 	.kind = XCT_QUERY_GET,
 };
 
@@ -359,7 +359,7 @@ static const struct {
 	{ "-p tcp --orig-vtag 4", "option `--orig-vtag' needs `-p sctp'" },
 	{ "-u !FOO", "Bad parameter `!FOO'" },
 	{ "-n [fd00::1", "Invalid IP address `[fd00::1'" },
-	{ "-o yaml", "Bad parameter `yaml': the output is plain, extended, id, ktimestamp, timestamp, seq, save, xml, json or ndjson" },
+	{ "-o yaml", "Bad parameter `yaml': the output is plain, extended, id, ktimestamp, timestamp, seq, labels, save, xml, json or ndjson" },
 	{ "-o json,ndjson", "json, ndjson and xml exclude each other" },
 }, bad_tuples[] = {
 	{ "", "You need to supply the `--protonum' option for this command" },
@@ -520,7 +520,7 @@ static const struct xct_query_rules create_rules = {
 };
 static const struct xct_query_rules update_rules = {
 	.options = XCT_OPTION_BITS_ALL,
-	.outputs = UINT8_MAX,
+	.outputs = UINT16_MAX,
 	.kind = XCT_QUERY_UPDATE,
 };
 
@@ -649,7 +649,8 @@ static void other_formats_are_as_conntrack_prints_them(void **state)
 	(void)state;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(other_rows); i++) {
 		set_info(&info, &other_rows[i].row);
-		*xct_xml_put(line, &info, NULL, NULL, XCT_LINE_ENTRY) = '\0';
+		*xct_xml_put(line, &info, NULL, NULL, XCT_LINE_ENTRY, NULL) =
+			'\0';
 		assert_string_equal(line, other_rows[i].xml);
 		*xct_save_put(line, &info, 'A', XCT_LINE_ENTRY) = '\0';
 		zone = strstr(line, "-w 9 ");
@@ -677,15 +678,15 @@ static void times_and_zones_stand_where_conntrack_has_them(void **state)
 	info.has_timestamps = true;
 	info.start_ms = 1793925776999; /* Nov 6 00:42:56 2026 UTC */
 	info.age_ms = 2;
-	*xct_line_put(line, &info, XCT_OUTPUT_KTIMESTAMP, XCT_LINE_ENTRY) =
-		'\0';
+	*xct_line_put(line, &info, XCT_OUTPUT_KTIMESTAMP, XCT_LINE_ENTRY,
+		      NULL) = '\0';
 	assert_string_equal(
 		line, "udp      17 99 src=10.0.0.1 dst=10.0.0.3 sport=1001 "
 		      "dport=53 zone-orig=4 [UNREPLIED] src=10.0.0.3 "
 		      "dst=192.0.2.1 sport=53 dport=1001 zone-reply=5 mark=0 "
 		      "delta-time=1 [start=Fri Nov  6 01:42:56 2026] use=1\n");
 	info.tuple[XCT_DIR_REPLY].zone = 4;
-	*xct_line_put(line, &info, 0, XCT_LINE_ENTRY) = '\0';
+	*xct_line_put(line, &info, 0, XCT_LINE_ENTRY, NULL) = '\0';
 	assert_non_null(strstr(line, "dport=1001 mark=0 zone=4 delta-time=1 "
 				     "use=1\n"));
 }

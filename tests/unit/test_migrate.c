@@ -238,7 +238,8 @@ static void make_old(struct world *w)
 		}
 		put64(at + V4_ID, flows[i].id);
 		put64(at + V4_EXPIRES, flows[i].expires_at);
-		put32(at + V4_STATUS, flows[i].status);
+		/* It had no labels, whatever the bit was then. */
+		put32(at + V4_STATUS, flows[i].status | XCT_STATUS_LABELS);
 		put(at + V4_TRACK, &flows[i].track, 56);
 		put64(at + V4_CREATED, cold[i].created_at);
 		put32(at + V4_MARK, cold[i].mark);

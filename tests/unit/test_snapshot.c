@@ -67,6 +67,7 @@ static void fill(struct xct_saved_flow *flows, size_t n)
 		flows[i].left_ms = 1000 * (i + 1);
 		flows[i].age_ms = 5;
 		flows[i].mark = (uint32_t)i;
+		flows[i].labels.bits[i & 1] = i;
 	}
 }
 
@@ -215,6 +216,38 @@ static void another_version_is_named(void **state)
 	assert_string_equal(xct_snapshot_verify(&s),
 			    "it is of another version of xct");
 	free(s.data);
+}
+
+/* Version 2 had no labels. */
+static void an_old_snapshot_is_read(void **state)
+{
+	const struct xct_snapshot_head head = {
+		.magic = XCT_SNAPSHOT_MAGIC,
+		.version = 2,
+		.flow_size = 216,
+		.saved_ms = SAVED_AT,
+	};
+	const struct xct_snapshot_tail tail = { .n = 3 };
+	struct xct_saved_flow flows[3];
+	struct xct_snapshot s = { .len = sizeof(head) + sizeof(tail) };
+	char *at;
+
+	(void)state;
+	fill(flows, 3);
+	s.len += 3 * head.flow_size;
+	s.data = at = malloc(s.len);
+	memcpy(at, &head, sizeof(head));
+	at += sizeof(head);
+	for (int i = 0; i < 3; i++, at += head.flow_size) {
+		memcpy(at, &flows[i], head.flow_size);
+		flows[i].labels = (struct xct_labels){ { 0 } };
+	}
+	memcpy(at, &tail, sizeof(tail));
+	seal(&s);
+	assert_null(xct_snapshot_verify(&s));
+	assert_int_equal(s.n, 3);
+	assert_memory_equal(s.flows, flows, sizeof(flows));
+	xct_snapshot_free(&s);
 }
 
 static void a_failed_save_leaves_the_old_file(void **state)
@@ -779,6 +812,7 @@ int main(void)
 		FILE_TEST(every_truncation_is_refused),
 		FILE_TEST(every_flipped_bit_is_refused),
 		FILE_TEST(another_version_is_named),
+		FILE_TEST(an_old_snapshot_is_read),
 		FILE_TEST(a_number_of_flows_that_is_not_there_is_refused),
 		FILE_TEST(a_failed_save_leaves_the_old_file),
 		cmocka_unit_test(time_goes_on_while_the_host_is_off),
