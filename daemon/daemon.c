@@ -474,6 +474,9 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 	xct_hookwatch_open(&d->hookwatch);
 	if (d->hookwatch.fd >= 0 && !xct_run_follow_rules(d))
 		return xct_probe_failed("follow the rules of nf_tables", errno);
+	/* Flows that are there already were made by rules of before. */
+	if (xct_serve_count(d) > 0 && xct_hooks_widen(d->hooks) < 0)
+		return xct_probe_failed("plan the hooks", ENOMEM);
 	ret = xct_hooks_install(d->hooks, d->config, d->n_workers, &error);
 	if (ret == 0) {
 		if (!xct_hooks_can_defrag(d->hooks))

@@ -106,6 +106,7 @@ struct xct_daemon {
 	xct_msec alive_ms;    /* when the last one was given */
 	xct_msec status_ms;   /* when STATUS= was sent last */
 	xct_msec retained_ms; /* when retained hooks were looked at last */
+	xct_msec widened_ms;  /* when hooks were last said to be too narrow */
 };
 
 /* Start everything. XCT_EXIT_OK, or why not: then that has been logged and all

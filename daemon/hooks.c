@@ -9,8 +9,9 @@
  * packet; its destination must be translated at an early hook (PREROUTING,
  * OUTPUT), before it is routed. So the late hooks queue everything that is not
  * marked as done, and the early ones only what may need its destination
- * changed there: what is addressed to this host, to an address that snat hands
- * out, or to what a dnat or redirect rule asks for (hooks_plan.c).
+ * changed there: what is addressed to this host, if something is masqueraded, to
+ * an address that snat hands out, or to what a dnat or redirect rule asks for
+ * (hooks_plan.c).
  *
  * Two bits of the packet mark tell a late hook what an early one did. They are
  * cleared at the end of the packet's way (XCT-DONE), so that a packet put into
@@ -394,6 +395,21 @@ void xct_hooks_free(struct xct_hooks *hooks)
 		free(hooks->families[f].text);
 	}
 	free(hooks);
+}
+
+int xct_hooks_widen(struct xct_hooks *hooks)
+{
+	int ret = 0;
+
+	for (int f = 0; f < FAMILIES; f++) {
+		struct installed *in = &hooks->families[f];
+
+		if (xct_hookplan_add_local(&in->kept) < 0)
+			return -ENOMEM;
+		if (in->text && !strstr(in->text, XCT_HOOKPLAN_LOCAL))
+			ret = 1;
+	}
+	return ret;
 }
 
 bool xct_hooks_can_defrag(const struct xct_hooks *hooks)

@@ -37,6 +37,13 @@ int xct_hooks_install(struct xct_hooks *hooks, const struct xct_config *config,
  * again; or -errno with @error as above. */
 int xct_hooks_check(const struct xct_hooks *hooks, char **error);
 
+/*
+ * Flows may be translated that no rule asks for, such as one entered by hand:
+ * select what is addressed to this host, until xct_hooks_forget(). 1: call
+ * install() next; 0: that is installed already; or -ENOMEM.
+ */
+int xct_hooks_widen(struct xct_hooks *hooks);
+
 /* Do the installed hooks make the kernel put fragments together? */
 bool xct_hooks_can_defrag(const struct xct_hooks *hooks);
 

@@ -244,12 +244,30 @@ static int add_icmp_errors(struct xct_strset *set, int af)
 	return err;
 }
 
+int xct_hookplan_add_local(struct xct_hookplan *plan)
+{
+	return strset_add(&plan->pre, XCT_HOOKPLAN_LOCAL);
+}
+
+static bool has_masquerade(const struct xct_ruleset *rs, int af)
+{
+	uint32_t i = 0;
+
+	while (i < rs->n_snat && (rs->snat[i].action != XCT_ACT_MASQUERADE ||
+				  !speaks_of(&rs->snat[i], af)))
+		i++;
+	return i < rs->n_snat;
+}
+
 int xct_hookplan_build(struct xct_hookplan *plan, const struct xct_ruleset *rs,
 		       int af)
 {
 	size_t n_snat;
 	int err = 0;
 
+	/* First: most packets that are queued early match it. */
+	if (has_masquerade(rs, af))
+		err = xct_hookplan_add_local(plan);
 	for (uint32_t i = 0; i < rs->n_snat && !err; i++) {
 		const struct xct_rule *rule = &rs->snat[i];
 

@@ -16,6 +16,9 @@ struct xct_hookplan {
 	bool has_out;	       /* connections of this host may be redirected */
 };
 
+/* What is addressed to this host. */
+#define XCT_HOOKPLAN_LOCAL "-m addrtype --dst-type LOCAL "
+
 /* Of one family, from a zeroed @plan. 0 or -ENOMEM; then @plan holds a part, and
  * is to be ended too. */
 int xct_hookplan_build(struct xct_hookplan *plan, const struct xct_ruleset *rs,
@@ -24,6 +27,10 @@ int xct_hookplan_build(struct xct_hookplan *plan, const struct xct_ruleset *rs,
 /* Have @plan queue what @other does, too. As above. */
 int xct_hookplan_merge(struct xct_hookplan *plan,
 		       const struct xct_hookplan *other);
+
+/* Have @plan queue what is addressed to this host, whatever the policy wants. As
+ * above. */
+int xct_hookplan_add_local(struct xct_hookplan *plan);
 
 void xct_hookplan_fini(struct xct_hookplan *plan);
 

@@ -81,11 +81,10 @@ static void write_mangle(FILE *f, const struct xct_hookplan *plan,
 
 	format_queue(queue, sizeof(queue), settings, workers);
 
-	fprintf(f, "-A XCT-PRE -m addrtype --dst-type LOCAL -g XCT-EARLY\n");
-	if (able->dying)
-		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", able->dying);
 	for (size_t i = 0; i < plan->pre.n; i++)
 		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", plan->pre.v[i]);
+	if (able->dying)
+		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", able->dying);
 	/* Names are dear to compare in nf_tables: of the packets that only pass
 	 * through, none is asked whether it came in by "lo". */
 	fprintf(f, "-A XCT-EARLY ! -i lo %s\n", queue);

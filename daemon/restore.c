@@ -12,6 +12,7 @@
 #include "daemon/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/run.h"
 #include "daemon/sd.h"
 
 #define BATCH 1024 /* records looked at, or flows written, at a time */
@@ -49,6 +50,8 @@ void xct_restore_flows(void *ctx, const struct xct_saved_flow *flows, size_t n,
 		d->restore.flows[result]++;
 	}
 	xct_lock_give(&d->lock);
+	if (results[XCT_RESTORED_LOADED])
+		xct_run_widen_hooks(d);
 	xct_masq_restored(d, now);
 }
 

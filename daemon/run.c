@@ -161,12 +161,34 @@ static bool search_older(void *arg, const struct xct_flow_info *info)
 	return !search->is_found;
 }
 
-/* Hooks are kept on reload for flows that the old rules translated; once the
- * last of those is gone they can go as well. */
+void xct_run_widen_hooks(struct xct_daemon *d)
+{
+	char *error = NULL;
+	int ret;
+
+	if (!d->hooks)
+		return; /* not started yet: that looks for itself */
+	d->widened_ms = xct_clock_now();
+	ret = xct_hooks_widen(d->hooks);
+	if (ret > 0)
+		ret = xct_hooks_install(d->hooks, d->config, d->n_workers,
+					&error);
+	if (ret < 0)
+		xct_log(LOG_WARNING,
+			"cannot widen the hooks: answers to flows that were "
+			"translated by hand are dropped: %s",
+			error ? error : strerror(-ret));
+	free(error);
+}
+
+/* Hooks are kept for flows that older rules translated, or none; once the last
+ * of those is gone they can go as well. */
 static void drop_retained(struct xct_daemon *d, xct_msec now)
 {
 	struct xct_flow_filter filter = { .fields = XCT_FILTER_ANY_NAT };
-	struct search search = { .age_ms = now - d->loaded_ms };
+	struct search search = { .age_ms = now - (d->widened_ms > d->loaded_ms
+							  ? d->widened_ms
+							  : d->loaded_ms) };
 	uint32_t cursor = 0;
 	char *error = NULL;
 	bool is_more;

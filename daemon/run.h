@@ -17,6 +17,12 @@ enum xct_exit xct_run_start(struct xct_daemon *daemon);
 bool xct_run_follow_links(struct xct_daemon *daemon);
 bool xct_run_follow_rules(struct xct_daemon *daemon);
 
+/*
+ * Flows have come, or may have, that are translated though no rule asks for it:
+ * have the hooks let them be.
+ */
+void xct_run_widen_hooks(struct xct_daemon *daemon);
+
 /* Run until a signal or a failure ends it. */
 enum xct_exit xct_run(struct xct_daemon *daemon);
 

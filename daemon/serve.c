@@ -12,6 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/reload.h"
 #include "daemon/report.h"
+#include "daemon/run.h"
 
 static void settle(void *ctx)
 {
@@ -63,6 +64,8 @@ static int create(void *ctx, const struct xct_flow_create *req)
 	xct_lock_take(&d->lock);
 	ret = xct_engine_create(d->engine, req, xct_clock_now());
 	xct_lock_give(&d->lock);
+	if (ret == 0 && req->fields)
+		xct_run_widen_hooks(d);
 	return ret;
 }
 

@@ -128,6 +128,17 @@ def test_the_router_itself_connects_and_is_connected_to(gateway):
         ["127.0.0.1", "127.0.0.1", "81"]
 
 
+@pytest.mark.parametrize("addr", ["127.0.0.1", WAN, "::1", WAN6])
+def test_what_the_router_says_to_itself_is_counted_once(gateway, addr):
+    gateway.echo(gateway.router, addr, 7)
+    with gateway.router.udp_socket(addr) as sock:
+        for _ in range(3):
+            sock.sendto(b"x", (addr, 7))
+            assert sock.recv(9) == b"x"
+    [entry] = gateway.xctd.list("-p", "udp", "--dport", "7")
+    assert (entry["orig"]["packets"], entry["reply"]["packets"]) == (3, 3)
+
+
 def test_hairpin_reaches_a_lan_server_by_the_public_address(make_lab):
     lab = make_lab(hosts=2)
     lab.start_xctd("""

@@ -117,6 +117,40 @@ def test_flows_stay_translated_when_their_rule_is_gone(lab):
     assert {addr for addr, _ in peers} == {WAN}
 
 
+LOCAL = "-A XCT-PRE -m addrtype --dst-type LOCAL -g XCT-EARLY"
+
+
+def is_answered(lab):
+    with lab.client.udp_socket(CLIENT, 4000) as sock:
+        sock.sendto(b"x", (SERVER, 7))
+        return sock.recv(9) == b"x"
+
+
+@pytest.mark.parametrize("how", ["by hand", "loaded", "before the start"])
+def test_a_flow_that_no_rule_translates_is_answered(lab, how):
+    path = lab.dir / "flows"
+    is_kept = how == "before the start"
+    snapshot = f"settings: {{snapshot: {path}}}\n"
+    xctd = lab.start_xctd((snapshot + MASQUERADE) if is_kept else OPEN)
+    peers = lab.echo(lab.server, SERVER, 7)
+    if not is_kept:
+        assert LOCAL not in hooks_left(lab.router)
+        xctd.ctl("-I", *f"-p udp -s {CLIENT} -d {SERVER} --sport 4000 "
+                 f"--dport 7 -n {WAN} -t 60".split())
+    assert is_answered(lab)
+    if how == "loaded":
+        xctd.ctl("save", str(path))
+    if how != "by hand":
+        xctd.stop()
+        xctd = lab.start_xctd(snapshot + OPEN if is_kept else OPEN)
+    if how == "loaded":
+        assert LOCAL not in hooks_left(lab.router)
+        xctd.ctl("load", str(path))
+    assert hooks_left(lab.router).count(LOCAL) == 2  # of IPv4 and IPv6
+    assert is_answered(lab)
+    assert set(peers) == {(WAN, 4000)}
+
+
 def test_a_port_forward_added_by_reload_works_at_once(lab):
     xctd = lab.start_xctd(MASQUERADE)
     lab.nginx(lab.client, 80)

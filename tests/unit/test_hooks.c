@@ -99,8 +99,9 @@ static unsigned int rules_in(const char *text, const char *chain)
 	return n;
 }
 
-/* Rules of XCT-PRE that every plan has: local, hops that are over. */
-#define FIXED	    2
+/* Rules of XCT-PRE that every plan has: hops that are over. */
+#define FIXED	    1
+#define LOCAL	    "-A XCT-PRE -m addrtype --dst-type LOCAL -g XCT-EARLY"
 #define ICMP_ERRORS 5 /* IPv4 types */
 
 static void assert_has(const char *text, const char *line)
@@ -111,7 +112,7 @@ static void assert_has(const char *text, const char *line)
 		fail_msg("no line \"%s\" in:\n%s", line, text);
 }
 
-static void plain_policy_queues_only_local_destinations_early(void **state)
+static void masquerade_queues_local_destinations_early(void **state)
 {
 	struct world *w = *state;
 	static const char want[] =
@@ -157,6 +158,51 @@ static void plain_policy_queues_only_local_destinations_early(void **state)
 	snprintf(filled, sizeof(filled), want, "hl --hl");
 	assert_string_equal(text, filled);
 	free(text);
+}
+
+static void without_translation_no_destination_is_queued_early(void **state)
+{
+	struct world *w = *state;
+	struct xct_rule *rule;
+	char *text;
+
+	text = render(w, AF_INET);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_null(strstr(text, "LOCAL"));
+	free(text);
+
+	/* That of one family is none of the other. */
+	rule = add_rule(w, XCT_ACT_MASQUERADE);
+	rule->match.family = AF_INET6;
+	text = render(w, AF_INET);
+	assert_null(strstr(text, "LOCAL"));
+	free(text);
+	text = render(w, AF_INET6);
+	assert_has(text, LOCAL);
+	free(text);
+}
+
+static void hooks_are_wide_until_forgotten(void **state)
+{
+	struct xct_hooks *hooks = xct_hooks_new();
+	struct world *w = *state;
+	char *text;
+
+	assert_non_null(hooks);
+	assert_false(xct_hooks_has_retained(hooks));
+	assert_int_equal(xct_hooks_widen(hooks), 0); /* nothing installed */
+	assert_true(xct_hooks_has_retained(hooks));
+	text = xct_hooks_render(hooks, &w->config, 1, AF_INET);
+	assert_non_null(text);
+	assert_has(text, LOCAL);
+	free(text);
+	xct_hooks_forget(hooks);
+	assert_false(xct_hooks_has_retained(hooks));
+	text = xct_hooks_render(hooks, &w->config, 1, AF_INET);
+	assert_non_null(text);
+	assert_null(strstr(text, "LOCAL"));
+	free(text);
+	xct_hooks_free(hooks);
 }
 
 static void workers_share_by_balance_and_failing_open_bypasses(void **state)
@@ -346,7 +392,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(plain_policy_queues_only_local_destinations_early),
+		TEST(masquerade_queues_local_destinations_early),
+		TEST(without_translation_no_destination_is_queued_early),
+		TEST(hooks_are_wide_until_forgotten),
 		TEST(workers_share_by_balance_and_failing_open_bypasses),
 		TEST(snat_addresses_are_queued_early_in_their_family),
 		TEST(dnat_conditions_are_combined),
