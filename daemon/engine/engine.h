@@ -117,6 +117,7 @@ struct xct_engine_stats {
 };
 
 struct xct_engine; /* opaque */
+struct xct_index_slot;
 
 /* Bytes that @max_flows flows need: in the region, which may outlive the
  * process, and in working memory, which is rebuilt from it. What is behind the
@@ -190,9 +191,10 @@ struct xct_visit {
 	struct xct_tuple tuple; /* for an ICMP error: of the flow's packets
 				   that go the way the error goes */
 	const struct xct_l4_ops *l4;
-	enum xct_reason reason; /* why it has no tuple, or NONE */
-	uint32_t hash;		/* of the tuple */
-	bool is_error;		/* an ICMP error */
+	enum xct_reason reason;		   /* why it has no tuple, or NONE */
+	uint32_t hash;			   /* of the tuple */
+	bool is_error;			   /* an ICMP error */
+	const struct xct_index_slot *seen; /* by prepare(), or NULL */
 
 	/* While it is handled: */
 	struct xct_engine *eng;

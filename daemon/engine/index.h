@@ -3,11 +3,13 @@
  * An index: from hashes to references, in memory of the caller's.
  *
  * Theory of operation: open addressing with linear probing. An entry's home is
- * its hash scaled to the index's size, so homes are in the order of hashes; and
- * entries are kept in that order, the newest of equal ones first. A search
- * starts at the home and ends at the first higher hash, mostly within a cache
- * line; only for an equal hash a record need be looked at. What a removal
- * leaves is closed by what follows: there are no tombstones.
+ * a cache line, the one that its hash scaled to the index's size says, so homes
+ * are in the order of hashes; and entries are kept in that order, the newest of
+ * equal ones first. Between a home and what belongs there no slot is empty. So a
+ * search counts the lower hashes of its line, without a branch that depends on
+ * them, and seldom goes on to the next line; only for an equal hash a record
+ * need be looked at. What a removal leaves is closed by what follows: there are
+ * no tombstones.
  *
  * Behind the last home there is room for what is pushed beyond it. Hashes are
  * keyed: with five entries to six homes, more than XCT_INDEX_TAIL entries would
@@ -21,7 +23,8 @@
 
 #include "common/types.h"
 
-#define XCT_INDEX_TAIL 256
+#define XCT_INDEX_LINE 8	  /* slots of a cache line */
+#define XCT_INDEX_TAIL 256	  /* in whole lines */
 #define XCT_INDEX_NONE UINT32_MAX /* no reference */
 
 struct xct_index_slot {
@@ -30,35 +33,45 @@ struct xct_index_slot {
 };
 
 struct xct_index {
-	struct xct_index_slot *slots; /* [size + XCT_INDEX_TAIL + 1] */
-	uint32_t size;		      /* homes */
+	struct xct_index_slot *slots; /* xct_index_slots() of them, behind a
+					 line that is always empty */
+	uint32_t homes;		      /* lines */
 };
 
-/* Homes for @n entries, and what they take. */
+/* Homes for @n entries; slots with those behind, the last line of which stays
+ * empty; and what they take. */
 static inline uint32_t xct_index_homes(uint32_t n)
 {
-	return n + n / 5;
+	return (n + n / 5 + XCT_INDEX_LINE - 1) / XCT_INDEX_LINE;
+}
+
+static inline size_t xct_index_slots(uint32_t n)
+{
+	return ((size_t)xct_index_homes(n) + 1) * XCT_INDEX_LINE +
+	       XCT_INDEX_TAIL;
 }
 
 static inline size_t xct_index_bytes(uint32_t n)
 {
-	return ((size_t)xct_index_homes(n) + XCT_INDEX_TAIL + 1) *
+	return (XCT_INDEX_LINE + xct_index_slots(n)) *
 	       sizeof(struct xct_index_slot);
 }
 
-/* Start an empty index for at most @n entries in @memory. */
+/* Start an empty index for at most @n entries in @memory, which is aligned to a
+ * cache line. */
 static inline void xct_index_init(struct xct_index *index, void *memory,
 				  uint32_t n)
 {
-	index->slots = memory;
-	index->size = xct_index_homes(n);
+	index->slots = (struct xct_index_slot *)memory + XCT_INDEX_LINE;
+	index->homes = xct_index_homes(n);
 	memset(memory, 0xff, xct_index_bytes(n));
 }
 
 static inline struct xct_index_slot *
 xct_index_home(const struct xct_index *index, uint32_t hash)
 {
-	return &index->slots[(uint64_t)hash * index->size >> 32];
+	return &index->slots[((uint64_t)hash * index->homes >> 32) *
+			     XCT_INDEX_LINE];
 }
 
 /* The first slot that may hold @hash: if any does, this one and perhaps those
@@ -67,10 +80,24 @@ static inline struct xct_index_slot *
 xct_index_find(const struct xct_index *index, uint32_t hash)
 {
 	struct xct_index_slot *slot = xct_index_home(index, hash);
+	unsigned int n_lower;
 
-	while (slot->hash < hash)
-		slot++;
+	do {
+		n_lower = 0;
+#pragma GCC unroll 8
+		for (int i = 0; i < XCT_INDEX_LINE; i++)
+			n_lower += slot[i].hash < hash;
+		slot += n_lower;
+	} while (n_lower == XCT_INDEX_LINE);
 	return slot;
+}
+
+/* Is @slot, after entries have come and gone, the first of @hash? */
+static inline bool xct_index_is_first(const struct xct_index_slot *slot,
+				      uint32_t hash)
+{
+	return slot->hash == hash && slot->ref != XCT_INDEX_NONE &&
+	       slot[-1].hash != hash;
 }
 
 /* Go through the references of @hash; @slot is a struct xct_index_slot *. */
@@ -85,8 +112,9 @@ static inline void xct_index_add(struct xct_index *index, uint32_t hash,
 
 	while (end->ref != XCT_INDEX_NONE)
 		end++;
-	/* The last slot stays empty: it ends every search. */
-	assert(end < index->slots + index->size + XCT_INDEX_TAIL);
+	/* What stays empty ends every search. */
+	assert(end < index->slots + (size_t)index->homes * XCT_INDEX_LINE +
+			     XCT_INDEX_TAIL);
 	memmove(at + 1, at, (size_t)(end - at) * sizeof(*at));
 	*at = (struct xct_index_slot){ hash, ref };
 }

@@ -728,7 +728,7 @@ static XCT_APART void late_routed(struct xct_visit *v)
 static void find_flow(struct xct_visit *v)
 {
 	v->flow = xct_table_find_hash(&v->eng->table, &v->tuple, v->hash,
-				      &v->dir);
+				      v->seen, &v->dir);
 	if (!v->flow)
 		return;
 	if (v->flow->expires_at <= v->now)

@@ -99,10 +99,11 @@ void xct_engine_prepare(struct xct_engine *eng, struct xct_visit *visits,
 
 		v->tuple.zone = zone_of(eng, v);
 		v->hash = xct_table_hash_zone(v->hash, v->tuple.zone);
+		v->seen = NULL;
 		xct_table_prefetch_slot(&eng->table, v->hash);
 	}
 	/* A packet alone would wait for the one as for the other. */
 	for (unsigned int i = 0; n > 1 && i < n; i++)
-		xct_table_prefetch_flow(&eng->table, visits[i].hash,
-					visits[i].tuple.proto);
+		visits[i].seen = xct_table_prefetch_flow(
+			&eng->table, visits[i].hash, visits[i].tuple.proto);
 }

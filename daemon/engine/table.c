@@ -175,29 +175,45 @@ static bool unchain(struct xct_table *tbl, uint32_t *head,
 	return true;
 }
 
+/* The flow that @slot refers to, if that is @t's. */
+static inline struct xct_flow *flow_at(const struct xct_table *tbl,
+				       const struct xct_index_slot *slot,
+				       const struct xct_tuple *t)
+{
+	struct xct_flow *flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
+
+	return xct_tuple_equal(&flow->side[slot->ref & XCT_REF_DIR].tuple, t)
+		       ? flow
+		       : NULL;
+}
+
 struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 				     const struct xct_tuple *t, uint32_t hash,
+				     const struct xct_index_slot *seen,
 				     enum xct_dir *dir)
 {
-	const struct xct_index_slot *slot;
-	struct xct_flow *flow;
+	const struct xct_index_slot *slot = seen;
+	struct xct_flow *flow = NULL;
 
-	xct_index_for_each(&tbl->main, slot, hash)
-	{
-		flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
-		if (xct_tuple_equal(&flow->side[slot->ref & XCT_REF_DIR].tuple,
-				    t)) {
-			*dir = slot->ref & XCT_REF_DIR;
-			return flow;
+	if (seen && xct_index_is_first(seen, hash))
+		flow = flow_at(tbl, seen, t);
+	if (!flow) {
+		xct_index_for_each(&tbl->main, slot, hash)
+		{
+			flow = flow_at(tbl, slot, t);
+			if (flow)
+				break;
 		}
 	}
-	return NULL;
+	if (flow)
+		*dir = slot->ref & XCT_REF_DIR;
+	return flow;
 }
 
 struct xct_flow *xct_table_find(const struct xct_table *tbl,
 				const struct xct_tuple *t, enum xct_dir *dir)
 {
-	return xct_table_find_hash(tbl, t, hash_in_zone(tbl, t), dir);
+	return xct_table_find_hash(tbl, t, hash_in_zone(tbl, t), NULL, dir);
 }
 
 bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
@@ -208,10 +224,8 @@ bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
 
 	xct_index_for_each(&tbl->main, slot, hash_in_zone(tbl, t))
 	{
-		flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
-		if (flow != self &&
-		    xct_tuple_equal(&flow->side[slot->ref & XCT_REF_DIR].tuple,
-				    t))
+		flow = flow_at(tbl, slot, t);
+		if (flow && flow != self)
 			return true;
 	}
 	return false;

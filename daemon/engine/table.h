@@ -193,9 +193,11 @@ static inline uint32_t xct_table_hash_zone(uint32_t hash, uint16_t zone)
 struct xct_flow *xct_table_find(const struct xct_table *tbl,
 				const struct xct_tuple *t, enum xct_dir *dir);
 
-/* The same with @t's hash known, zone included. */
+/* The same with @t's hash known, zone included, and perhaps (else NULL) where in
+ * the index it was a moment ago. */
 struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 				     const struct xct_tuple *t, uint32_t hash,
+				     const struct xct_index_slot *seen,
 				     enum xct_dir *dir);
 
 /*
@@ -209,27 +211,29 @@ struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 
 /* Have the cache fetch what finding @hash will read; once that is there, the
  * record that it leads to, and no more of it than a hit of @proto needs: lines
- * are all that counts here. */
+ * are all that counts here. Returns where it was found, or NULL. */
 static inline void xct_table_prefetch_slot(const struct xct_table *tbl,
 					   uint32_t hash)
 {
 	__builtin_prefetch(xct_index_home(&tbl->main, hash));
 }
 
-static inline void xct_table_prefetch_flow(const struct xct_table *tbl,
-					   uint32_t hash, uint8_t proto)
+static inline const struct xct_index_slot *
+xct_table_prefetch_flow(const struct xct_table *tbl, uint32_t hash,
+			uint8_t proto)
 {
 	const struct xct_index_slot *slot = xct_index_find(&tbl->main, hash);
 	const struct xct_flow *flow;
 
 	if (slot->hash != hash || slot->ref == XCT_INDEX_NONE)
-		return;
+		return NULL;
 	flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
 	__builtin_prefetch(flow, 1);
 	__builtin_prefetch(&flow->side[slot->ref & XCT_REF_DIR].packets, 1);
 	if (slot->ref & XCT_REF_TRANSLATED || proto == IPPROTO_TCP)
 		__builtin_prefetch(
 			&flow->side[~slot->ref & XCT_REF_DIR].packets, 1);
+	return slot;
 }
 
 /* Is @t the tuple of a flow other than @self (NULL: of any)? */

@@ -57,8 +57,9 @@ static void drive(uint32_t base, uint32_t range)
 {
 	struct list list = { .n = 0 };
 	struct xct_index index;
-	void *memory = malloc(xct_index_bytes(ROOM));
-	uint32_t next_ref = 0;
+	void *memory = aligned_alloc(64, xct_index_bytes(ROOM));
+	const struct xct_index_slot *seen = NULL;
+	uint32_t next_ref = 0, seen_hash = 0;
 
 	assert_non_null(memory);
 	srand(1);
@@ -80,6 +81,14 @@ static void drive(uint32_t base, uint32_t range)
 			list_remove(&list, i);
 		}
 		assert_same(&index, &list, hash);
+		/* Where one was seen it may be still, or nothing is said. */
+		if (seen && xct_index_is_first(seen, seen_hash))
+			assert_ptr_equal(seen,
+					 xct_index_find(&index, seen_hash));
+		if (step % 3 == 0) {
+			seen = xct_index_find(&index, hash);
+			seen_hash = hash;
+		}
 		if (step % 100 == 0)
 			for (uint32_t i = 0; i < list.n; i++)
 				assert_same(&index, &list,
@@ -90,7 +99,7 @@ static void drive(uint32_t base, uint32_t range)
 		xct_index_remove(&index, list.entries[list.n].hash,
 				 list.entries[list.n].ref);
 	}
-	for (uint32_t i = 0; i < index.size + XCT_INDEX_TAIL + 1; i++)
+	for (uint32_t i = 0; i < xct_index_slots(ROOM); i++)
 		assert_int_equal(XCT_INDEX_NONE, index.slots[i].ref);
 	free(memory);
 }
