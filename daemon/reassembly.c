@@ -50,6 +50,17 @@ static void read_sockstat(FILE *f, struct xct_reassembly *numbers)
 			     &numbers->memory);
 }
 
+/* Lines "Ip6NAME VALUE". */
+static void read_snmp6(FILE *f, struct xct_reassembly *numbers)
+{
+	char line[256];
+
+	while (fgets(line, sizeof(line), f))
+		/* Other lines leave it as it is. */
+		(void)sscanf(line, "Ip6ReasmFails %" SCNu64,
+			     &numbers->failed_ipv6);
+}
+
 static void read_file(const char *path,
 		      void (*fn)(FILE *f, struct xct_reassembly *numbers),
 		      struct xct_reassembly *numbers)
@@ -67,4 +78,5 @@ void xct_reassembly_read(struct xct_reassembly *numbers)
 	memset(numbers, 0, sizeof(*numbers));
 	read_file(PROC_NET "snmp", read_snmp, numbers);
 	read_file(PROC_NET "sockstat", read_sockstat, numbers);
+	read_file(PROC_NET "snmp6", read_snmp6, numbers);
 }

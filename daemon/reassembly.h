@@ -13,10 +13,13 @@ struct xct_reassembly {
 	uint64_t whole;	    /* packets put together */
 	uint64_t failed;    /* given up: overlaps, no room, too old */
 	uint64_t memory;    /* bytes that incomplete packets hold now */
+
+	/* Given up because they were too old. */
+	uint64_t failed_ipv6;
 };
 
-/* The numbers of this network namespace for IPv4. The kernel keeps none for the
- * IPv6 fragments that it puts together before the hooks. */
+/* The numbers of this network namespace; all but the last for IPv4. Of IPv6
+ * fragments that it puts together before the hooks the kernel counts no more. */
 void xct_reassembly_read(struct xct_reassembly *numbers);
 
 #endif

@@ -74,6 +74,7 @@ static json_t *reassembly_stats(void)
 	set(object, "whole", number(numbers.whole));
 	set(object, "failed", number(numbers.failed));
 	set(object, "memory", number(numbers.memory));
+	set(object, "failed_ipv6", number(numbers.failed_ipv6));
 	return object;
 }
 
