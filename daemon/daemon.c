@@ -531,7 +531,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	d->memory.fd = d->epoll_fd = d->listen_fd = d->hooks_lock = -1;
 	d->predecessor = -1;
 	xct_kept_init(&d->kept);
-	d->signals.fd = d->timer.fd = d->failed.fd = -1;
+	d->signals.fd = d->timer.fd = d->failed.fd = d->filled.fd = -1;
 	d->raw.fd4 = d->raw.fd6 = d->hookwatch.fd = -1;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
 		result = steps[i](d);
@@ -603,6 +603,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	close_fd(d->signals.fd);
 	close_fd(d->timer.fd);
 	close_fd(d->failed.fd);
+	close_fd(d->filled.fd);
 	close_fd(d->epoll_fd);
 	close_fd(d->listen_fd);
 	if (d->owns_socket && !d->has_successor &&

@@ -95,6 +95,7 @@ struct xct_daemon {
 	struct xct_poll signals;
 	struct xct_poll timer;
 	struct xct_poll failed; /* workers that gave up */
+	struct xct_poll filled; /* the flow table, nearly */
 	struct xct_poll links;
 	struct xct_poll addrs;
 	struct xct_poll rules; /* nf_tables' */

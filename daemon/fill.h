@@ -6,14 +6,21 @@
 #ifndef XCT_DAEMON_FILL_H
 #define XCT_DAEMON_FILL_H
 
+#include <stdatomic.h>
+
 #include "daemon/engine/engine.h"
 
 /* Zeroed: it was not nearly full. */
 struct xct_fill {
-	bool is_nearly_full;
+	_Atomic bool is_nearly_full;
+	_Atomic uint32_t noted; /* flows when it became so; 0: nothing new */
 };
 
-/* Look at @stats, every now and then; log what has changed. */
+/* It has become XCT_NEARLY_FULL per cent full: @used flows. From any thread.
+ * True if that is news, and xct_fill_look() is to be called soon. */
+bool xct_fill_note(struct xct_fill *fill, uint32_t used);
+
+/* Look at @stats, now and then; log what has changed. */
 void xct_fill_look(struct xct_fill *fill, const struct xct_engine_stats *stats);
 
 #endif

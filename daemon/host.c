@@ -2,6 +2,8 @@
 /* What the engine asks of the process it is in. With the lock held. */
 #include "daemon/host.h"
 
+#include <unistd.h>
+
 #include "daemon/daemon.h"
 
 /* A NEW connection is judged by what interfaces are now, not by what they were
@@ -48,6 +50,16 @@ static void event(void *ctx, const struct xct_event *event)
 	xct_events_put(d->events, event);
 }
 
+static void nearly_full(void *ctx, uint32_t used)
+{
+	struct xct_daemon *d = ctx;
+	uint64_t one = 1;
+
+	if (xct_fill_note(&d->fill, used))
+		/* Fails before it is there: then the timer finds it. */
+		(void)!write(d->filled.fd, &one, sizeof(one));
+}
+
 void xct_host_engine_config(struct xct_daemon *d,
 			    const struct xct_config *config,
 			    struct xct_engine_config *cfg)
@@ -60,6 +72,7 @@ void xct_host_engine_config(struct xct_daemon *d,
 			  .ifindex = xct_masq_ifindex,
 			  .masq = xct_masq_judge,
 			  .event = event,
+			  .nearly_full = nearly_full,
 			  .ctx = d },
 		.seed = d->seed,
 		.accounting = config->settings.accounting,

@@ -115,6 +115,15 @@ static void watch_fill(struct xct_daemon *d)
 	xct_fill_look(&d->fill, &stats);
 }
 
+static void filled_ready(struct xct_poll *poll, uint32_t events)
+{
+	uint64_t times;
+
+	(void)events;
+	(void)!read(poll->fd, &times, sizeof(times)); /* only to wait again */
+	watch_fill(FROM_POLL(poll, filled));
+}
+
 /* Do all workers show life? */
 static bool are_workers_alive(const struct xct_daemon *d, xct_msec now)
 {
@@ -301,6 +310,9 @@ enum xct_exit xct_run_start(struct xct_daemon *d)
 		return xct_probe_failed("make a timer", errno);
 	if (!watch(d, &d->failed, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		   failed_ready))
+		return xct_probe_failed("make an eventfd", errno);
+	if (!watch(d, &d->filled, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		   filled_ready))
 		return xct_probe_failed("make an eventfd", errno);
 	d->watchdog_ms = xct_sd_watchdog_ms();
 	d->clock.wall_ahead_ms =

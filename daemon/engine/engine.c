@@ -208,6 +208,8 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 	eng->stats.created++;
 	if (eng->table.n_flows > eng->stats.peak_flows)
 		eng->stats.peak_flows = eng->table.n_flows;
+	if (eng->table.n_flows == eng->nearly_full && eng->cfg.host.nearly_full)
+		eng->cfg.host.nearly_full(eng->cfg.host.ctx, eng->nearly_full);
 	return flow;
 }
 
@@ -473,6 +475,8 @@ int xct_engine_attach(struct xct_engine **out, void *region, void *work,
 		return err;
 	report->torn = refused - report->expired - report->gone;
 	eng->stats.peak_flows = eng->table.n_flows;
+	eng->nearly_full =
+		(uint32_t)(((uint64_t)max_flows * XCT_NEARLY_FULL + 99) / 100);
 	*out = eng;
 	return 0;
 }

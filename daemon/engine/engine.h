@@ -56,6 +56,8 @@ enum xct_masq {
 	XCT_MASQ_GONE,	  /* no more, or its interface has others */
 };
 
+#define XCT_NEARLY_FULL 90 /* per cent of the table */
+
 /* What the engine asks of its host, for NEW connections and such flows as come
  * from the past. */
 struct xct_host_ops {
@@ -77,6 +79,8 @@ struct xct_host_ops {
 	enum xct_masq (*masq)(void *ctx, uint32_t *ifindex, uint8_t family,
 			      const struct xct_addr *addr);
 	void (*event)(void *ctx, const struct xct_event *event);
+	/* The table has become XCT_NEARLY_FULL per cent full: @used flows. */
+	void (*nearly_full)(void *ctx, uint32_t used);
 	void *ctx;
 };
 

@@ -37,6 +37,7 @@ struct xct_engine {
 	uint32_t evict_cursor;
 	struct xct_zone_slot zones[XCT_ZONE_CACHE]; /* by ifindex % size */
 	uint32_t n_unconfirmed; /* of the table's flows: nobody sees them yet */
+	uint32_t nearly_full;	/* that many flows are: told when they are */
 };
 
 /* What is to be known of the zones of what @ifindex receives. */

@@ -9,7 +9,7 @@ from lab import CLIENT, SERVER, can_connect, connect, wait_for
 
 MAX_FLOWS = 256
 POLICY = f"settings: {{table-size: {MAX_FLOWS}}}\n"
-ALARM, CALM = "the flow table is 9", "at the most there were"
+ALARM, CALM = "the flow table is 90 % full", "at the most there were"
 
 
 def open_connections(lab, stack, count, first):
@@ -48,8 +48,9 @@ def test_a_flood_takes_nothing_from_connections_and_is_said_in_time(routed):
         flood(routed, 2 * MAX_FLOWS)
         wait_for(lambda: xctd.json("stats")["early_drop"] >= 356,
                  "the flood is through")
-        wait_for(lambda: ALARM in xctd.messages() or
-                 "the flow table is 100" in xctd.messages(), "the alarm")
+        # However fast it was: what the engine saw, not who looked then.
+        wait_for(lambda: f"{ALARM}, 231 of {MAX_FLOWS} flows" in
+                 xctd.messages(), "the alarm")
         status = xctd.json("status")
         assert status["nearly_full"] and status["peak_flows"] == MAX_FLOWS
         assert "nearly_full: yes" in xctd.ctl("status").stdout

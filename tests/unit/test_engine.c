@@ -1411,6 +1411,36 @@ static void a_full_table_evicts_the_unanswered_before_it_refuses(void **state)
 	assert_int_equal(10, stats.early_drop);
 }
 
+static void note_nearly_full(void *ctx, uint32_t used)
+{
+	struct world *w = ctx;
+	struct xct_engine_stats stats;
+
+	xct_engine_stats(w->eng, &stats);
+	assert_int_equal(58, used); /* 90 % of 64, rounded up */
+	assert_int_equal(used, stats.used_flows);
+	w->events++;
+}
+
+static void the_flow_that_makes_the_table_nearly_full_is_told(void **state)
+{
+	struct world *w = *state;
+	struct packet p;
+
+	w->cfg.host.nearly_full = note_nearly_full;
+	w->cfg.host.ctx = w;
+	xct_engine_configure(w->eng, &w->cfg);
+	w->events = 0;
+	for (uint16_t i = 0; i < MAX_FLOWS + 10; i++) {
+		assert_int_equal(i < 58 ? 0 : 1, w->events);
+		packet_udp(&p, "10.0.0.2", (uint16_t)(1000 + i), "198.51.100.9",
+			   53, 1);
+		assert_int_equal(XCT_VERDICT_ACCEPT,
+				 forward(w, &p, LAN, WAN, false));
+	}
+	assert_int_equal(1, w->events);
+}
+
 /* A TCP connection of client port @port, as far as @steps say: a handshake has
  * three, the fourth closes it. */
 static void open_tcp(struct world *w, uint16_t port, int steps)
@@ -1890,6 +1920,7 @@ int main(void)
 		TEST(a_forwarded_packet_is_rejected_as_its_sender_sent_it),
 		TEST(a_full_table_evicts_the_unanswered_before_it_refuses),
 		TEST(a_full_table_evicts_what_is_worth_least),
+		TEST(the_flow_that_makes_the_table_nearly_full_is_told),
 		TEST(a_full_table_keeps_assured_flows_and_refuses),
 		TEST(flows_expire_when_their_time_is_over),
 		TEST(an_expired_flow_is_not_found_even_before_the_tick),

@@ -33,11 +33,34 @@ static void it_is_said_at_90_and_taken_back_below_80_per_cent(void **state)
 	}
 }
 
+static void what_was_noted_is_said_however_full_it_is_by_then(void **state)
+{
+	const struct xct_engine_stats full = { .used_flows = 1000,
+					       .max_flows = 1000 };
+	const struct xct_engine_stats calm = { .used_flows = 700,
+					       .max_flows = 1000 };
+	struct xct_fill fill = { .is_nearly_full = false };
+
+	(void)state;
+	assert_true(xct_fill_note(&fill, 900));
+	assert_false(xct_fill_note(&fill, 900)); /* somebody is on the way */
+	xct_fill_look(&fill, &full);
+	assert_true(fill.is_nearly_full);
+	assert_false(xct_fill_note(&fill, 900)); /* it is known */
+	xct_fill_look(&fill, &calm);
+	assert_false(fill.is_nearly_full);
+	assert_true(xct_fill_note(&fill, 900));
+	xct_fill_look(&fill, &calm); /* it was so for a moment */
+	assert_true(fill.is_nearly_full);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			it_is_said_at_90_and_taken_back_below_80_per_cent),
+		cmocka_unit_test(
+			what_was_noted_is_said_however_full_it_is_by_then),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
