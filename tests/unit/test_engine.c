@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/config.h"
 #include "daemon/engine/table.h"
+#include "tests/unit/engine.h"
 #include "tests/unit/packets.h"
 
 #define LAN	  2
@@ -91,18 +91,14 @@ static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	xct_l4_config_default(&w->cfg.l4);
+	engine_defaults(&w->cfg);
 	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
 					     .ifaddr = host_ifaddr,
 					     .is_local = host_is_local,
 					     .event = host_event,
 					     .ctx = w };
-	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
-	w->cfg.accounting = true;
-	w->region = aligned_alloc(64, (xct_region_size(MAX_FLOWS) + 63) & ~63u);
-	w->work = aligned_alloc(64,
-				(xct_engine_work_size(MAX_FLOWS) + 63) & ~63u);
-	memset(w->region, 0, xct_region_size(MAX_FLOWS));
+	w->region = engine_room(xct_region_size(MAX_FLOWS));
+	w->work = engine_room(xct_engine_work_size(MAX_FLOWS));
 	w->now = 1000000;
 	attach(w);
 	*state = w;
@@ -122,14 +118,7 @@ static int teardown(void **state)
 
 static void use_rules(struct world *w, const char *yaml)
 {
-	struct xct_messages messages = { 0 };
-
-	xct_config_free(w->config);
-	w->config = xct_config_parse("rules", yaml, strlen(yaml), &messages);
-	if (!w->config)
-		fail_msg("%s", messages.text);
-	xct_messages_fini(&messages);
-	xct_engine_set_ruleset(w->eng, &w->config->ruleset);
+	engine_use_rules(w->eng, &w->config, yaml);
 }
 
 static uint64_t hits(const struct world *w, const char *name)

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/config.h"
 #include "daemon/engine/visit.h"
+#include "tests/unit/engine.h"
 #include "tests/unit/packets.h"
 
 #define LAN0	  2
@@ -59,13 +59,10 @@ static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	xct_l4_config_default(&w->cfg.l4);
+	engine_defaults(&w->cfg);
 	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname, .ctx = w };
-	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
-	w->region = aligned_alloc(64, (xct_region_size(MAX_FLOWS) + 63) & ~63u);
-	w->work = aligned_alloc(64,
-				(xct_engine_work_size(MAX_FLOWS) + 63) & ~63u);
-	memset(w->region, 0, xct_region_size(MAX_FLOWS));
+	w->region = engine_room(xct_region_size(MAX_FLOWS));
+	w->work = engine_room(xct_engine_work_size(MAX_FLOWS));
 	w->now = 1000000;
 	w->lan0 = "lan0";
 	attach(w);
@@ -86,14 +83,7 @@ static int teardown(void **state)
 
 static void use_rules(struct world *w, const char *yaml)
 {
-	struct xct_messages messages = { 0 };
-
-	xct_config_free(w->config);
-	w->config = xct_config_parse("rules", yaml, strlen(yaml), &messages);
-	if (!w->config)
-		fail_msg("%s", messages.text);
-	xct_messages_fini(&messages);
-	xct_engine_set_ruleset(w->eng, &w->config->ruleset);
+	engine_use_rules(w->eng, &w->config, yaml);
 }
 
 /* 10.0.0.2:1000 -> 192.0.2.9:53, for 100 seconds. */
@@ -724,12 +714,11 @@ static void a_table_of_another_size_has_the_same_labels(void **state)
 	struct xct_flow_create req = udp_flow();
 	struct world *w = *state;
 	struct xct_flow_filter filter = { .fields = XCT_FILTER_ID, .id = 1 };
-	void *to = aligned_alloc(64, (xct_region_size(TO) + 63) & ~63u);
+	void *to = engine_room(xct_region_size(TO));
 	void *from = w->region;
 	struct xct_attach_report report;
 	uint32_t cursor = 0;
 
-	memset(to, 0, xct_region_size(TO));
 	for (uint16_t i = 1; i <= 3; i++) {
 		req.tuple[XCT_DIR_ORIG].sport = xct_hton16(i);
 		req.change.labels.bits[0] = i;
@@ -741,7 +730,7 @@ static void a_table_of_another_size_has_the_same_labels(void **state)
 				NULL, NULL);
 	assert_int_equal(xct_region_copy(to, TO, from, MAX_FLOWS), 0);
 	free(w->work);
-	w->work = aligned_alloc(64, (xct_engine_work_size(TO) + 63) & ~63u);
+	w->work = engine_room(xct_engine_work_size(TO));
 	assert_int_equal(xct_engine_attach(&w->eng, to, w->work, TO, &w->cfg,
 					   w->now, &report),
 			 0);

@@ -17,10 +17,10 @@
 #include <cmocka.h>
 
 #include "daemon/clock.h"
-#include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/feed.h"
 #include "daemon/loop.h"
+#include "tests/unit/engine.h"
 #include "tests/unit/packets.h"
 
 #define LAN	  2
@@ -55,13 +55,9 @@ static int setup(void **state)
 	struct xct_attach_report report;
 
 	assert_non_null(w);
-	xct_l4_config_default(&w->cfg.l4);
-	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
-	w->cfg.accounting = true;
-	w->region = aligned_alloc(64, (xct_region_size(MAX_FLOWS) + 63) & ~63u);
-	w->work = aligned_alloc(64,
-				(xct_engine_work_size(MAX_FLOWS) + 63) & ~63u);
-	memset(w->region, 0, xct_region_size(MAX_FLOWS));
+	engine_defaults(&w->cfg);
+	w->region = engine_room(xct_region_size(MAX_FLOWS));
+	w->work = engine_room(xct_engine_work_size(MAX_FLOWS));
 	w->now = xct_clock_now();
 	assert_int_equal(xct_engine_attach(&w->eng, w->region, w->work,
 					   MAX_FLOWS, &w->cfg, w->now, &report),
@@ -92,13 +88,7 @@ static int teardown(void **state)
 
 static void use_rules(struct world *w, const char *yaml)
 {
-	struct xct_messages messages = { 0 };
-
-	w->config = xct_config_parse("rules", yaml, strlen(yaml), &messages);
-	if (!w->config)
-		fail_msg("%s", messages.text);
-	xct_messages_fini(&messages);
-	xct_engine_set_ruleset(w->eng, &w->config->ruleset);
+	engine_use_rules(w->eng, &w->config, yaml);
 }
 
 static int join_as(struct world *w, struct xct_feed_reader *reader,

@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "daemon/config.h"
 #include "daemon/engine/migrate.h"
 #include "daemon/engine/table.h"
 #include "daemon/engine/visit.h"
+#include "tests/unit/engine.h"
 #include "tests/unit/packets.h"
 
 #define MAX_FLOWS 32
@@ -79,16 +79,6 @@ static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 			      &found, addr);
 }
 
-static void *room(size_t size)
-{
-	size_t whole = (size + 63) & ~(size_t)63;
-	void *memory = aligned_alloc(64, whole);
-
-	assert_non_null(memory);
-	memset(memory, 0, whole);
-	return memory;
-}
-
 static void attach(struct world *w, void *region)
 {
 	assert_int_equal(0,
@@ -105,21 +95,16 @@ static int setup(void **state)
 		"- {in: lan0, dst: 203.0.113.6, dnat: 198.51.100.9}\n"
 		"- {out: wan0, masquerade: yes}\n";
 	struct world *w = calloc(1, sizeof(*w));
-	struct xct_messages messages = { 0 };
 
-	xct_l4_config_default(&w->cfg.l4);
+	engine_defaults(&w->cfg);
 	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
 					     .ifaddr = host_ifaddr };
-	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
-	w->cfg.accounting = true;
-	w->region = room(xct_region_size(MAX_FLOWS));
-	w->copy = room(xct_region_size(MAX_FLOWS));
-	w->work = room(xct_engine_work_size(MAX_FLOWS));
-	w->old = room(V4_SIZE);
+	w->region = engine_room(xct_region_size(MAX_FLOWS));
+	w->copy = engine_room(xct_region_size(MAX_FLOWS));
+	w->work = engine_room(xct_engine_work_size(MAX_FLOWS));
+	w->old = engine_room(V4_SIZE);
 	w->now = 500000000;
-	w->config = xct_config_parse("rules", rules, strlen(rules), &messages);
-	assert_non_null(w->config);
-	xct_messages_fini(&messages);
+	w->config = engine_rules(rules);
 	attach(w, w->region);
 	*state = w;
 	return 0;

@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 #include "common/crc32c.h"
-#include "daemon/config.h"
 #include "daemon/engine/visit.h"
+#include "tests/unit/engine.h"
 #include "tests/unit/packets.h"
 
 #define LAN	  2
@@ -377,24 +377,17 @@ static int setup(void **state)
 {
 	static const char rules[] = "nat: [{out: wan0, masquerade: yes}]\n";
 	struct world *w = calloc(1, sizeof(*w));
-	struct xct_messages messages = { 0 };
 
-	xct_l4_config_default(&w->cfg.l4);
+	engine_defaults(&w->cfg);
 	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
 					     .ifaddr = host_ifaddr,
 					     .ifindex = host_ifindex,
 					     .masq = host_masq,
 					     .ctx = w };
-	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
-	w->cfg.accounting = true;
-	w->region = aligned_alloc(64, (xct_region_size(MAX_FLOWS) + 63) & ~63u);
-	w->work = aligned_alloc(64,
-				(xct_engine_work_size(MAX_FLOWS) + 63) & ~63u);
-	memset(w->region, 0, xct_region_size(MAX_FLOWS));
+	w->region = engine_room(xct_region_size(MAX_FLOWS));
+	w->work = engine_room(xct_engine_work_size(MAX_FLOWS));
 	w->now = 500000000;
-	w->config = xct_config_parse("rules", rules, strlen(rules), &messages);
-	assert_non_null(w->config);
-	xct_messages_fini(&messages);
+	w->config = engine_rules(rules);
 	attach(w);
 	*state = w;
 	return 0;
