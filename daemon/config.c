@@ -452,6 +452,26 @@ static void read_zones(struct xct_reader *r, const struct xct_node *node)
 		read_zone(r, v, zones++);
 }
 
+/* The file is in order. Bits that tell the hooks from each other are hidden from
+ * zones. */
+static void warn_hidden_marks(struct xct_reader *r, const struct xct_node *node)
+{
+	const struct xct_zone *zone = r->config->ruleset.zones;
+	uint32_t mask = r->config->settings.mark_mask;
+
+	for (const struct xct_node *each = node->first; each;
+	     each = each->next, zone++)
+		for (const struct xct_node *v = each->first; v; v = v->next)
+			if (strcmp(v->key->text, "mark") == 0 &&
+			    zone->mark & zone->mark_mask & mask)
+				xct_diag_warning(
+					r->diag, v->at,
+					"no packet has this mark: bits of "
+					"mark-mask, 0x%x, are xctd's own; use "
+					"others, or change mark-mask",
+					mask);
+}
+
 enum top {
 	TOP_INTERFACES,
 	TOP_SETS,
@@ -513,8 +533,11 @@ static void read_root(struct xct_reader *r, const struct xct_node *root)
 	if (top[TOP_HOOKS])
 		read_hooks(r, top[TOP_HOOKS]);
 	/* The user of a name may be what could not be read. */
-	if (r->diag->errors == 0)
-		xct_read_warn_unused(r);
+	if (r->diag->errors > 0)
+		return;
+	xct_read_warn_unused(r);
+	if (top[TOP_ZONES])
+		warn_hidden_marks(r, top[TOP_ZONES]);
 }
 
 void xct_reader_init(struct xct_reader *r, struct xct_diag *diag,

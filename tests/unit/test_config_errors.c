@@ -331,6 +331,15 @@ static void names_and_sets(void **state)
 		{ "nat: [{src: 10.0.0.1/8, exempt: yes}]\n",
 		  "f:1:13: warning: \"10.0.0.1/8\" has bits set behind the "
 		  "prefix; taken as the network 10.0.0.0/8\n" },
+		{ "zones:\n  - {mark: 0x10000001, zone: 1}\n"
+		  "  - {mark: 1, zone: 1}\n"
+		  "  - {mark: 0x1/0x300000ff, zone: 1}\n",
+		  "f:2:12: warning: no packet has this mark: bits of "
+		  "mark-mask, 0x30000000, are xctd's own; use others, or "
+		  "change mark-mask\n" },
+		{ "zones: [{mark: 0x10000001, zone: 1}]\n"
+		  "settings: {mark-mask: 0x6}\n",
+		  "" },
 	};
 
 	(void)state;
