@@ -242,7 +242,11 @@ enum xct_exit xct_ctl_events(const struct xct_ctl *ctl)
 				  sizeof(request), print_frame, &follower,
 				  &until, &error);
 	if (error) {
-		xct_ctl_say("cannot follow events: %s", strerror(error));
+		xct_ctl_say("cannot follow events: %s",
+			    error == EUSERS
+				    ? "as many do so already as xctd has room "
+				      "for; end one of them first"
+				    : strerror(error));
 		return XCT_EXIT_FAILED;
 	}
 	end = end_output(&follower);

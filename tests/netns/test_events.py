@@ -585,6 +585,18 @@ def test_how_it_ends(lab):
     assert done.returncode == 3
 
 
+def test_one_too_many_is_told_what_to_do(lab):
+    xctd = lab.start_xctd("settings: {queue: {workers: 1}}")
+    with contextlib.ExitStack() as stack:
+        for _ in range(16):
+            follower = follow(xctd, lab)
+            stack.callback(follower.stop)
+        done = xctd.ctl("-E", check=False)
+        assert done.returncode == 1
+        assert "as many do so already" in done.stderr
+        assert "end one of them" in done.stderr
+
+
 def test_wrong_options(lab):
     xctd = lab.start_xctd("")
     for args in (("-E", "-e", "FOO"), ("-E", "-e", "NEW,"), ("-E", "-b", "x"),
