@@ -149,7 +149,18 @@ class Store:
         return len(self.kept)
 
     def await_ready(self):
-        netlab.wait_for(self.ready.is_set, "the successor", PATIENCE)
+        try:
+            netlab.wait_for(self.ready.is_set, "the successor", PATIENCE)
+        except netlab.Timeout as error:
+            raise netlab.Timeout(f"{error}\n{self._where()}") from None
+
+    def _where(self):
+        """What each of its threads, and of its children's, waits for."""
+        done = subprocess.run(["ps", "-L", "-o", "pid,lwp,stat,wchan:32,args",
+                               "-p", str(self.pid), "--ppid", str(self.pid)],
+                              capture_output=True, text=True, check=False)
+        return (f"the runner lives: {self.runner.is_alive()}, starts: "
+                f"{self.starts}\n{done.stdout}")
 
     def ctl(self, *args):
         return subprocess.run([netlab.XCTCTL, "-s", self.sock, *args],

@@ -464,7 +464,7 @@ END
     systemctl restart xctd
     test ! -e /var/lib/xct/flows
     xctctl list | grep -q packets=3
-    journalctl -u xctd -o cat --no-pager > /tmp/log
+    said > /tmp/log
     test "$(grep -c 'flows saved' /tmp/log)" = 1 # at the stop
     test ! -e /run/xct/restart
 
@@ -482,9 +482,9 @@ END
         sleep 0.05
     done
     test "$(xctctl list -s 192.0.2.1 | wc -l)" = 0
-    journalctl -u xctd -o cat --no-pager | grep '1 of addresses that are gone'
+    said | grep '1 of addresses that are gone'
     systemctl stop xctd
-    journalctl -u xctd -o cat --no-pager > /tmp/log
+    said > /tmp/log
     test "$(grep -c 'flows saved' /tmp/log)" = 2
     """)
 

@@ -327,7 +327,7 @@ def test_a_takeover_by_hand_leaves_the_service_as_it_is():
     test "$(main_pid)" != "$pid"
     test "$(systemctl show -p NRestarts --value xctd)" = 0
     xctctl list | grep -q packets=100
-    test "$(journalctl -u xctd -o cat --no-pager | grep -c ready:)" = 2
+    test "$(said | grep -c ready:)" = 2
     """)
 
 
@@ -356,15 +356,15 @@ def test_a_broken_configuration_stays_out_until_it_is_mended():
     iptables-save | grep -q NFQUEUE
     expect_failure ping -c 1 -W 1 192.0.2.2
     say visible
-    test "$(systemctl is-active xctd)" = activating
-    journalctl -u xctd -p err -o cat --no-pager | grep natt
+    await_state activating # after the steps of the end
+    said -p err | grep natt
     until systemctl show -p StatusText xctd | grep 'crash loop.* exited 4'; do
         sleep 0.1
     done
     expect_failure ping -c 1 -W 1 192.0.2.2
     say mended
     echo 'nat: []' > /etc/xct/rules.yaml
-    until [ "$(systemctl is-active xctd)" = active ]; do sleep 0.1; done
+    await_state active
     ping -c 1 -W 2 192.0.2.2
     {IS_FLOW_THERE}
     systemctl stop xctd
@@ -391,7 +391,7 @@ def test_after_a_crash_a_broken_file_does_not_replace_the_rules():
     until systemctl show -p StatusText xctd | grep 'of before'; do
         sleep 0.1
     done
-    journalctl -u xctd -p err -o cat --no-pager | grep 'of before the crash'
+    said -p err | grep 'of before the crash'
     ping -c 1 -W 2 192.0.2.2
 
     say mended
@@ -440,11 +440,11 @@ def test_in_a_crash_loop_the_policy_says_what_passes(policy):
     test ! -s /proc/net/netfilter/nfnetlink_queue
     {test} ping -c 1 -W 1 192.0.2.2
     iptables-save | grep -q NFQUEUE
-    journalctl -u xctd -p err -o cat --no-pager | grep 'crash loop'
+    said -p err | grep 'crash loop'
 
     say the cause is gone
     rm /etc/crash
-    until [ "$(systemctl is-active xctd)" = active ]; do sleep 0.1; done
+    await_state active
     ping -c 1 -W 2 192.0.2.2
     {IS_FLOW_THERE}
     xctctl status | tee /dev/stderr | grep 'last_end: killed SEGV'
@@ -472,6 +472,7 @@ def test_deaths_of_one_that_served_are_no_crash_loop():
     wait
     cat /tmp/ping
     xctctl status | grep 'starts: 11'
-    expect_failure sh -c 'journalctl -u xctd -o cat | grep "crash loop"'
+    said > /tmp/said
+    expect_failure grep "crash loop" /tmp/said
     """)
     assert lost(out) == 0
