@@ -431,8 +431,6 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 		if (ret == 0)
 			d->n_workers++;
 	}
-	if (ret == 0)
-		xct_kept_forget(&d->kept);
 	return ret < 0 ? xct_probe_failed("start the workers", -ret)
 		       : XCT_EXIT_OK;
 }
@@ -470,6 +468,8 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 		return xct_probe_failed("plan the hooks", ENOMEM);
 	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
 		return XCT_EXIT_OK;
+	if (xct_kept_hooks(&d->kept, d->hooks) < 0)
+		return xct_probe_failed("plan the hooks", ENOMEM);
 	/* First, so that nothing is missed. */
 	xct_hookwatch_open(&d->hookwatch);
 	if (d->hookwatch.fd >= 0 && !xct_run_follow_rules(d))
@@ -479,6 +479,8 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 		return xct_probe_failed("plan the hooks", ENOMEM);
 	ret = xct_hooks_install(d->hooks, d->config, d->n_workers, &error);
 	if (ret == 0) {
+		if (d->options.is_kept)
+			xct_kept_put_hooks(d->hooks);
 		if (!xct_hooks_can_defrag(d->hooks))
 			xct_log(LOG_WARNING,
 				"this kernel cannot put fragments together for "
@@ -540,6 +542,8 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			return result;
 		}
 	}
+	/* No hook leads to them any more. */
+	xct_kept_forget(&d->kept);
 	xct_restore_done(d);
 	d->has_started = true;
 	log_ready(d);

@@ -24,7 +24,8 @@
  * every queue. So base chains and the jumps in them are only ever added, once;
  * a reload refills the chains jumped to, atomically. A selector, once
  * installed, stays while flows may live that were translated because of it:
- * until xct_hooks_forget().
+ * until xct_hooks_forget(). An xctd that adopts flows is told what its
+ * predecessor had selected, since its own configuration may be another.
  *
  * iptables-save tells what is there already, also after an xctd that was
  * killed.
@@ -430,6 +431,54 @@ bool xct_hooks_has_retained(const struct xct_hooks *hooks)
 			return true;
 	}
 	return false;
+}
+
+/* "4 -d 192.0.2.1 ", "6 out" */
+#define OUT "out"
+
+char *xct_hooks_selected(const struct xct_hooks *hooks)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *file = open_memstream(&text, &len);
+
+	if (!file)
+		return NULL;
+	for (int f = 0; f < FAMILIES; f++) {
+		const struct xct_hookplan *plan = &hooks->families[f].kept;
+
+		for (size_t i = 0; i < plan->pre.n; i++)
+			fprintf(file, "%c %s\n", f == V4 ? '4' : '6',
+				plan->pre.v[i]);
+		if (plan->has_out)
+			fprintf(file, "%c " OUT "\n", f == V4 ? '4' : '6');
+	}
+	if (fclose(file) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+int xct_hooks_retain(struct xct_hooks *hooks, const char *text)
+{
+	char *copy = strdup(text), *line, *save;
+	int err = copy ? 0 : -ENOMEM;
+
+	for (line = copy ? strtok_r(copy, "\n", &save) : NULL; line && !err;
+	     line = strtok_r(NULL, "\n", &save)) {
+		enum family f = line[0] == '4' ? V4 : V6;
+		struct xct_hookplan *plan = &hooks->families[f].kept;
+
+		if (line[0] == '\0' || line[1] != ' ')
+			continue; /* none that was written above */
+		if (strcmp(line + 2, OUT) == 0)
+			plan->has_out = true;
+		else
+			err = xct_hookplan_add(plan, line + 2);
+	}
+	free(copy);
+	return err;
 }
 
 void xct_hooks_forget(struct xct_hooks *hooks)

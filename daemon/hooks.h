@@ -50,6 +50,14 @@ bool xct_hooks_can_defrag(const struct xct_hooks *hooks);
 /* Does the installed plan hold more than the newest configuration needs? */
 bool xct_hooks_has_retained(const struct xct_hooks *hooks);
 
+/*
+ * What is selected for translation, a line each, for a successor: caller frees;
+ * NULL: no memory. It goes on with that by retain(), before its first install().
+ * 0 or -ENOMEM.
+ */
+char *xct_hooks_selected(const struct xct_hooks *hooks);
+int xct_hooks_retain(struct xct_hooks *hooks, const char *text);
+
 /* Forget earlier plans: no live flow needs them. Call install() next. */
 void xct_hooks_forget(struct xct_hooks *hooks);
 

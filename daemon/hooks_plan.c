@@ -292,6 +292,11 @@ int xct_hookplan_build(struct xct_hookplan *plan, const struct xct_ruleset *rs,
 	return err;
 }
 
+int xct_hookplan_add(struct xct_hookplan *plan, const char *selector)
+{
+	return strset_add(&plan->pre, selector);
+}
+
 int xct_hookplan_merge(struct xct_hookplan *plan,
 		       const struct xct_hookplan *other)
 {

@@ -32,6 +32,9 @@ int xct_hookplan_merge(struct xct_hookplan *plan,
  * above. */
 int xct_hookplan_add_local(struct xct_hookplan *plan);
 
+/* Have it queue what @selector says. As above. */
+int xct_hookplan_add(struct xct_hookplan *plan, const char *selector);
+
 void xct_hookplan_fini(struct xct_hookplan *plan);
 
 #endif

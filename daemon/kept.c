@@ -35,6 +35,7 @@ void xct_kept_init(struct xct_kept *kept)
 	*kept = (struct xct_kept){ .listen_fd = -1,
 				   .memory_fd = -1,
 				   .rules_fd = -1,
+				   .hooks_fd = -1,
 				   .raw = { -1, -1 } };
 }
 
@@ -47,6 +48,8 @@ void xct_kept_note(void *ctx, const char *name, int fd)
 		kept->memory_fd = fd;
 	} else if (strcmp(name, XCT_KEPT_RULES) == 0 && kept->rules_fd < 0) {
 		kept->rules_fd = fd;
+	} else if (strcmp(name, XCT_KEPT_HOOKS) == 0 && kept->hooks_fd < 0) {
+		kept->hooks_fd = fd;
 	} else if (strncmp(name, XCT_KEPT_QUEUE, prefix) == 0 &&
 		   kept->n_queues < XCT_QUEUES_MAX) {
 		kept->queue[kept->n_queues].number =
@@ -146,36 +149,89 @@ int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 	return ret;
 }
 
+/* A file in memory with @text, or -1. */
+static int new_file(const char *name, const char *text, size_t len)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	if (fd >= 0 && write(fd, text, len) != (ssize_t)len)
+		close_fd(&fd);
+	return fd;
+}
+
+/* All of @fd, and a NUL; caller frees. NULL: there is none, or no memory. */
+static char *read_file(int fd, size_t *len)
+{
+	struct stat st;
+	char *text;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return NULL;
+	*len = (size_t)st.st_size;
+	text = malloc(*len + 1);
+	if (!text)
+		return NULL;
+	if (pread(fd, text, *len, 0) != (ssize_t)*len) {
+		free(text);
+		return NULL;
+	}
+	text[*len] = '\0';
+	return text;
+}
+
+/* Have systemd keep @fd as @name, in place of an older one, and close it. */
+static void put_file(const char *name, int fd)
+{
+	if (fd < 0)
+		xct_log(LOG_WARNING, "cannot have %s kept: %s", name,
+			strerror(errno));
+	xct_sd_forget(name); /* older ones would be worse than none */
+	if (fd >= 0)
+		xct_sd_keep(name, fd);
+	close_fd(&fd);
+}
+
 void xct_kept_put_rules(const struct xct_config *config)
 {
-	int fd = memfd_create(XCT_KEPT_RULES, MFD_CLOEXEC);
-
-	xct_sd_forget(XCT_KEPT_RULES); /* older ones would be worse than none */
-	if (fd >= 0 &&
-	    write(fd, config->text, config->len) == (ssize_t)config->len)
-		xct_sd_keep(XCT_KEPT_RULES, fd);
-	else
-		xct_log(LOG_WARNING, "cannot have the rules kept: %s",
-			strerror(errno));
-	close_fd(&fd);
+	put_file(XCT_KEPT_RULES,
+		 new_file(XCT_KEPT_RULES, config->text, config->len));
 }
 
 struct xct_config *xct_kept_rules(struct xct_kept *kept, const char *name,
 				  struct xct_messages *messages)
 {
 	struct xct_config *config = NULL;
-	struct stat st;
-	char *text;
+	size_t len;
+	char *text = read_file(kept->rules_fd, &len);
 
-	if (kept->rules_fd < 0 || fstat(kept->rules_fd, &st) < 0)
-		return NULL;
-	text = malloc((size_t)st.st_size + 1);
-	if (text && pread(kept->rules_fd, text, (size_t)st.st_size, 0) ==
-			    (ssize_t)st.st_size)
-		config = xct_config_parse(name, text, (size_t)st.st_size,
-					  messages);
+	if (text)
+		config = xct_config_parse(name, text, len, messages);
 	free(text);
 	return config;
+}
+
+int xct_kept_hooks_file(const struct xct_hooks *hooks)
+{
+	char *text = xct_hooks_selected(hooks);
+	int fd = text ? new_file(XCT_KEPT_HOOKS, text, strlen(text)) : -1;
+
+	free(text);
+	return fd;
+}
+
+void xct_kept_put_hooks(const struct xct_hooks *hooks)
+{
+	put_file(XCT_KEPT_HOOKS, xct_kept_hooks_file(hooks));
+}
+
+int xct_kept_hooks(struct xct_kept *kept, struct xct_hooks *hooks)
+{
+	size_t len;
+	char *text = read_file(kept->hooks_fd, &len);
+	int ret = text ? xct_hooks_retain(hooks, text) : 0;
+
+	free(text);
+	return ret;
 }
 
 int xct_kept_raw(struct xct_kept *kept, struct xct_rawsend *raw)
@@ -242,5 +298,6 @@ void xct_kept_close(struct xct_kept *kept)
 	xct_rawsend_close(&kept->raw);
 	close_fd(&kept->memory_fd);
 	close_fd(&kept->rules_fd);
+	close_fd(&kept->hooks_fd);
 	close_fd(&kept->listen_fd);
 }

@@ -7,6 +7,7 @@
 #define XCT_DAEMON_KEPT_H
 
 #include "daemon/config.h"
+#include "daemon/hooks.h"
 #include "daemon/memory.h"
 #include "daemon/nfq.h"
 #include "daemon/rawsend.h"
@@ -16,6 +17,7 @@
 #define XCT_KEPT_SOCKET "xct-socket"
 #define XCT_KEPT_QUEUE	"xct-queue-" /* and its number */
 #define XCT_KEPT_RULES	"xct-rules"
+#define XCT_KEPT_HOOKS	"xct-hooks"
 #define XCT_KEPT_RAW4	"xct-raw4"
 #define XCT_KEPT_RAW6	"xct-raw6"
 #define XCT_KEPT_INFO	"xct-info" /* see xct_nfq_use_info() */
@@ -25,6 +27,7 @@ struct xct_kept {
 	int listen_fd;
 	int memory_fd;
 	int rules_fd;
+	int hooks_fd;
 	uint32_t layout; /* of the flows, once they are taken */
 	struct xct_rawsend raw;
 	struct {
@@ -56,6 +59,16 @@ bool xct_kept_is_usable(const struct xct_kept *kept);
 void xct_kept_put_rules(const struct xct_config *config);
 struct xct_config *xct_kept_rules(struct xct_kept *kept, const char *name,
 				  struct xct_messages *messages);
+
+/*
+ * What the hooks select, for flows that the configuration of a successor does
+ * not know: as a file in memory (the caller's; -1: none could be made), given to
+ * systemd to keep, or read into hooks of which none is installed yet (0 or
+ * -ENOMEM).
+ */
+int xct_kept_hooks_file(const struct xct_hooks *hooks);
+void xct_kept_put_hooks(const struct xct_hooks *hooks);
+int xct_kept_hooks(struct xct_kept *kept, struct xct_hooks *hooks);
 
 /* The raw sockets that were handed over, or newly opened ones. 0 or -errno. */
 int xct_kept_raw(struct xct_kept *kept, struct xct_rawsend *raw);

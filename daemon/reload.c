@@ -249,6 +249,8 @@ static bool change(struct xct_daemon *d, FILE *out)
 		xct_config_free(next);
 		return false;
 	}
+	if (next->settings.hooks == XCT_HOOKS_AUTO && d->options.is_kept)
+		xct_kept_put_hooks(d->hooks);
 	map = map_counters(&d->config->ruleset, &next->ruleset);
 	swap(d, next, map);
 	free(map);

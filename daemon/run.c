@@ -179,9 +179,12 @@ void xct_run_widen_hooks(struct xct_daemon *d)
 		return; /* not started yet: that looks for itself */
 	d->widened_ms = xct_clock_now();
 	ret = xct_hooks_widen(d->hooks);
-	if (ret > 0)
+	if (ret > 0) {
 		ret = xct_hooks_install(d->hooks, d->config, d->n_workers,
 					&error);
+		if (ret == 0 && d->options.is_kept)
+			xct_kept_put_hooks(d->hooks);
+	}
 	if (ret < 0)
 		xct_log(LOG_WARNING,
 			"cannot widen the hooks: answers to flows that were "
@@ -219,6 +222,8 @@ static void drop_retained(struct xct_daemon *d, xct_msec now)
 			error ? error : "no memory");
 	else
 		xct_log(LOG_INFO, "hooks narrowed: no flow needs more");
+	if (d->options.is_kept)
+		xct_kept_put_hooks(d->hooks);
 	free(error);
 }
 

@@ -105,6 +105,18 @@ static bool reload(void *ctx, char **text)
 	return xct_reload(ctx, text);
 }
 
+static bool hand_hooks(struct xct_daemon *d,
+		       bool (*fn)(void *arg, const char *name, int fd),
+		       void *arg)
+{
+	int fd = xct_kept_hooks_file(d->hooks);
+	bool is_sent = fd >= 0 && fn(arg, XCT_KEPT_HOOKS, fd);
+
+	if (fd >= 0)
+		(void)close(fd); /* the other side has it */
+	return is_sent;
+}
+
 static int takeover(void *ctx, bool (*fn)(void *arg, const char *name, int fd),
 		    void *arg)
 {
@@ -119,6 +131,8 @@ static int takeover(void *ctx, bool (*fn)(void *arg, const char *name, int fd),
 	    !fn(arg, XCT_KEPT_RAW4, d->raw.fd4) ||
 	    (d->raw.fd6 >= 0 && !fn(arg, XCT_KEPT_RAW6, d->raw.fd6)))
 		return 0; /* the end of the answer says so */
+	if (!hand_hooks(d, fn, arg))
+		return 0;
 	for (unsigned int i = 0; i < d->n_workers; i++) {
 		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
 

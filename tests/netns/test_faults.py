@@ -16,7 +16,8 @@ import entries
 from lab import (BUILD, ROOT, SERVER, WAN, XCTCTL, XCTD, assert_nothing_left,
                  can_connect, hooks_left, ping, wait_for)
 from test_snapshot import Connection
-from test_systemd import INSTALL
+from test_survive import take_over
+from test_systemd import INSTALL, machine
 
 FAULTS = ROOT / "tests/faults"
 sys.path.insert(0, str(FAULTS))
@@ -489,3 +490,58 @@ def test_flows_that_wait_for_their_address_outlive_xctd(lab, store, lacks):
     xctd.await_ready()
     assert masquerades_as(xctd, "tcp") == []
     connection.close()
+
+
+POOL = "203.0.113.5"
+POOLED = f"nat: [{{out: wan0, snat: {POOL}}}]\n"
+UNPOOLED = "nat: [{out: wan0, proto: udp, masquerade: yes}]\n"
+
+
+def selects_pool(lab):
+    return f"-d {POOL}/32" in hooks_left(lab.router)
+
+
+@pytest.mark.parametrize("how", ["crash", "reload and crash"])
+def test_flows_of_rules_that_are_gone_outlive_xctd(lab, store, how):
+    """Their answers are for an address that only those rules knew."""
+    lab.server.ip(f"route add {POOL} via {WAN}")
+    xctd = store(POOLED)
+    connection = Connection(lab)
+    assert connection.seen_as[0] == POOL
+    pathlib.Path(xctd.config).write_text(UNPOOLED)
+    for _ in range(2):
+        if how != "crash":
+            xctd.ctl("reload")
+        xctd.kill(9)
+        xctd.await_ready()
+        assert "masquerade" in xctd.ctl("rules")
+        assert selects_pool(lab)
+        connection.talk()
+    connection.close()
+
+
+def test_flows_of_rules_that_are_gone_outlive_a_takeover(lab):
+    lab.server.ip(f"route add {POOL} via {WAN}")
+    xctd = lab.start_xctd(POOLED)
+    connection = Connection(lab)
+    xctd.write(UNPOOLED)
+    for _ in range(2):
+        take_over(lab, xctd)
+        assert selects_pool(lab)
+        connection.talk()
+    connection.close()
+
+
+def test_a_restart_keeps_flows_of_rules_that_are_gone():
+    machine(f"""
+    ip -n far route add {POOL} via 192.0.2.1
+    echo 'nat: [{{out: near0, snat: {POOL}}}]' > /etc/xct/rules.yaml
+    systemctl start xctd
+    ping -q -i 0.02 -c 100 -W 3 192.0.2.2 > /tmp/ping &
+    until xctctl list | grep -q {POOL}; do sleep 0.05; done
+    echo 'nat: []' > /etc/xct/rules.yaml
+    systemctl restart xctd
+    wait
+    grep ' 0% packet loss' /tmp/ping
+    expect_failure sh -c "xctctl rules | grep -q {POOL}"
+    """)

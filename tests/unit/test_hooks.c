@@ -388,6 +388,38 @@ static void rules_for_own_connections_queue_output(void **state)
 	free(text);
 }
 
+static void what_a_predecessor_selected_stays_selected(void **state)
+{
+	static const char kept[] = "4 -d 198.51.100.7 \n4 \n6 out\n";
+	struct world *w = *state;
+	struct xct_hooks *hooks = xct_hooks_new();
+	char *text;
+
+	assert_non_null(hooks);
+	assert_int_equal(xct_hooks_retain(hooks, kept), 0);
+	assert_int_equal(xct_hooks_retain(hooks, "\n\n4\nrubbish\n"), 0);
+	text = xct_hooks_selected(hooks);
+	assert_string_equal(text, kept);
+	free(text);
+	text = xct_hooks_render(hooks, &w->config, 1, AF_INET);
+	assert_has(text, "-A XCT-PRE -d 198.51.100.7 -g XCT-EARLY");
+	assert_has(text, "-A XCT-PRE -g XCT-EARLY");
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2);
+	assert_int_equal(rules_in(text, "XCT-OUT"), 0);
+	free(text);
+	text = xct_hooks_render(hooks, &w->config, 1, AF_INET6);
+	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_int_equal(rules_in(text, "XCT-OUT"), 2);
+	free(text);
+	assert_true(xct_hooks_has_retained(hooks));
+	xct_hooks_forget(hooks);
+	assert_false(xct_hooks_has_retained(hooks));
+	text = xct_hooks_selected(hooks);
+	assert_string_equal(text, "");
+	free(text);
+	xct_hooks_free(hooks);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -402,6 +434,7 @@ int main(void)
 		TEST(many_ports_are_split_as_multiport_demands),
 		TEST(too_many_combinations_become_wider),
 		TEST(rules_for_own_connections_queue_output),
+		TEST(what_a_predecessor_selected_stays_selected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
