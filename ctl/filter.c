@@ -471,6 +471,7 @@ static void take_create(struct xct_query *query)
 	create->nat_sport = f->nat_sport;
 	create->nat_dport = f->nat_dport;
 	create->change = query->change;
+	query->is_reply_partial = !is_reply_whole(query);
 }
 
 /* Is it something that no flow here has? */
@@ -528,17 +529,12 @@ static bool check_labels(struct xct_query *query)
 }
 
 /* -EOPNOTSUPP: what conntrack refuses without explaining usage. */
-static int check_whole(struct xct_query *query, enum xct_query_kind kind)
+static int check_whole(struct xct_query *query)
 {
 	const uint16_t whole =
 		XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON | XCT_OUTPUT_XML;
 	uint16_t outputs = query->outputs;
 
-	if (kind == XCT_QUERY_CREATE && !is_reply_whole(query)) {
-		(void)xct_query_fail(query,
-				     "Operation failed: invalid parameters");
-		return -EOPNOTSUPP;
-	}
 	if (!check_labels(query))
 		return -EOPNOTSUPP;
 	if (outputs & XCT_OUTPUT_SAVE && outputs != XCT_OUTPUT_SAVE) {
@@ -568,6 +564,6 @@ int xct_query_parse(struct xct_query *query,
 	if (!check_options(query, rules) || !resolve_state(query) ||
 	    !apply_masks(query) || !finish(query, rules->kind))
 		return -EINVAL;
-	ret = check_whole(query, rules->kind);
+	ret = check_whole(query);
 	return ret < 0 ? ret : words;
 }

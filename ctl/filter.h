@@ -99,13 +99,14 @@ struct xct_query {
 	struct xct_addr_range mask_dst;
 	struct xct_flow_change change;
 	struct xct_flow_create create;
-	const char *state; /* borrowed from the command line */
-	uint64_t options;  /* XCT_OPTION_BIT()s that were given */
-	uint64_t beyond;   /* .. with labels that no flow can have */
-	uint16_t outputs;  /* enum xct_output */
-	uint32_t events;   /* 1 << enum xct_flow_event_type; 0: all */
-	uint32_t buffer;   /* -b, which there is nothing to set with */
-	char error[192];   /* why parsing failed, without a newline */
+	const char *state;     /* borrowed from the command line */
+	uint64_t options;      /* XCT_OPTION_BIT()s that were given */
+	uint64_t beyond;       /* .. with labels that no flow can have */
+	bool is_reply_partial; /* create: the kernel would not take it */
+	uint16_t outputs;      /* enum xct_output */
+	uint32_t events;       /* 1 << enum xct_flow_event_type; 0: all */
+	uint32_t buffer;       /* -b, which there is nothing to set with */
+	char error[192];       /* why parsing failed, without a newline */
 };
 
 /* A word of an option's value, and the bits that it stands for. */

@@ -201,11 +201,12 @@ enum xct_exit xct_ctl_count(const struct xct_ctl *ctl)
 	return ret;
 }
 
-static enum xct_exit say_failed(int error)
+/* conntrack has words of its own, but not for what -A meets. */
+static enum xct_exit say_failed(int error, bool is_add)
 {
 	const char *why = strerror(error);
 
-	switch (error) {
+	switch (is_add ? 0 : error) {
 	case EEXIST:
 		why = "Such conntrack exists, try -U to update";
 		break;
@@ -239,7 +240,7 @@ static enum xct_exit print_changed(const struct xct_ctl *ctl,
 				 sizeof(request), print_frame, printer, count,
 				 &error);
 	if (error)
-		return say_failed(error);
+		return say_failed(error, false);
 	return ret == XCT_EXIT_OK ? end_output(printer) : ret;
 }
 
@@ -265,14 +266,16 @@ enum xct_exit xct_ctl_list(const struct xct_ctl *ctl)
 static enum xct_exit create(const struct xct_ctl *ctl, bool is_add)
 {
 	const struct xct_flow_create *request = &ctl->query.create;
+	enum xct_exit ret = XCT_EXIT_OK;
 	uint64_t count = 0;
-	enum xct_exit ret;
-	int error;
+	int error = EINVAL;
 
-	ret = xct_request_change(ctl->socket, XCT_REQ_CREATE, request,
-				 sizeof(*request), NULL, NULL, &count, &error);
+	if (!ctl->query.is_reply_partial)
+		ret = xct_request_change(ctl->socket, XCT_REQ_CREATE, request,
+					 sizeof(*request), NULL, NULL, &count,
+					 &error);
 	if (error && !(is_add && error == EEXIST))
-		return say_failed(error);
+		return say_failed(error, is_add);
 	if (ret != XCT_EXIT_OK && !error)
 		return ret;
 	say_done(ctl, count, is_add ? "added" : "created");

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -426,7 +427,10 @@ const struct xct_option_row xct_option_rows[XCT_OPTIONS] = {
 /* The letters of the first options, in the order of enum xct_option. */
 static const char letters[] = "sdrqpfumngjowitlczeb";
 static const char getopt_letters[] =
-	":s:d:r:q:p:f:u:m:n::g::j::o:w:i:t:l:c:ze:b:";
+	":s:d:r:q:p:f:u:m:n::g::j::o:w:i:t:l:c:ze:b:a:";
+
+/* What expectations alone have: there are none here. */
+#define EXPECTATIONS_ONLY (UCHAR_MAX + 1)
 
 static const struct option long_options[] = {
 	{ "src", required_argument, NULL, XCT_OPTION_ORIG_SRC },
@@ -482,6 +486,15 @@ static const struct option long_options[] = {
 	{ "reply-vtag", required_argument, NULL, XCT_OPTION_REPLY_VTAG },
 	{ "orig-zone", required_argument, NULL, XCT_OPTION_ORIG_ZONE },
 	{ "reply-zone", required_argument, NULL, XCT_OPTION_REPLY_ZONE },
+	{ "nat-range", required_argument, NULL, 'a' },
+	{ "tuple-port-src", required_argument, NULL, EXPECTATIONS_ONLY },
+	{ "tuple-port-dst", required_argument, NULL, EXPECTATIONS_ONLY },
+	{ "mask-port-src", required_argument, NULL, EXPECTATIONS_ONLY },
+	{ "mask-port-dst", required_argument, NULL, EXPECTATIONS_ONLY },
+	{ "tuple-key-src", required_argument, NULL, EXPECTATIONS_ONLY },
+	{ "tuple-key-dst", required_argument, NULL, EXPECTATIONS_ONLY },
+	{ "mask-key-src", required_argument, NULL, EXPECTATIONS_ONLY },
+	{ "mask-key-dst", required_argument, NULL, EXPECTATIONS_ONLY },
 	{ NULL, 0, NULL, 0 },
 };
 /* clang-format on */
@@ -501,20 +514,29 @@ static const char *take_optional(int argc, char **argv)
 	return NULL;
 }
 
-static bool parse_option(struct xct_query *query, int code, int argc,
-			 char **argv)
+/* @name: if it was a long one. */
+static bool parse_option(struct xct_query *query, int code, const char *name,
+			 int argc, char **argv)
 {
-	const char *letter = code >= XCT_OPTIONS ? strchr(letters, code) : NULL;
-	const char *arg = optarg;
+	const char *arg = optarg, *letter;
 	unsigned int option;
 
-	if (code == ':')
+	switch (code) {
+	case ':':
 		return xct_query_fail(query, "option `%s' requires an argument",
 				      argv[optind - 1]);
-	if (code == '?')
+	case '?':
 		return xct_query_fail(query, "unknown option `%s'",
 				      argv[optind - 1]);
+	case 'a':
+		fputs("WARNING: ignoring -a, deprecated option.\n", stderr);
+		return true;
+	case EXPECTATIONS_ONLY:
+		return xct_query_fail(
+			query, "Illegal option `--%s' with this command", name);
+	}
 
+	letter = code >= XCT_OPTIONS ? strchr(letters, code) : NULL;
 	option = letter ? (unsigned int)(letter - letters) : (unsigned int)code;
 	if ((option >= XCT_OPTION_SRC_NAT && option <= XCT_OPTION_ANY_NAT) ||
 	    option == XCT_OPTION_LABEL_DEL)
@@ -526,13 +548,14 @@ static bool parse_option(struct xct_query *query, int code, int argc,
 
 int xct_options_read(struct xct_query *query, int argc, char **argv)
 {
-	int code;
+	int code, index = 0;
 
 	opterr = 0; /* messages are written here */
 	optind = 0; /* start again */
 	while ((code = getopt_long(argc, argv, getopt_letters, long_options,
-				   NULL)) != -1) {
-		if (!parse_option(query, code, argc, argv))
+				   &index)) != -1) {
+		if (!parse_option(query, code, long_options[index].name, argc,
+				  argv))
 			return -EINVAL;
 	}
 	return optind;

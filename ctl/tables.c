@@ -71,7 +71,7 @@ static enum xct_exit show_expectation_stats(const struct xct_ctl *ctl)
 	 XCT_OPTION_BIT(ORIG_DPORT))
 #define OUTPUTS_EXPECTATION                                     \
 	(XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID | XCT_OUTPUT_XML | \
-	 XCT_OUTPUT_SAVE | XCT_OUTPUT_OTHER)
+	 XCT_OUTPUT_SAVE | XCT_OUTPUT_LABELS | XCT_OUTPUT_OTHER)
 
 /* clang-format off */
 static const struct xct_command expect_commands[] = {

@@ -37,6 +37,8 @@ LISTED = [
     ("-S expect", 0, 1, ""),
 
     # protocols and their fields
+    "-L -p tcp --tuple-port-src 5", "-D -p gre --mask-key-dst 5",
+    "-L -a 1.1.1.1 -p tcp", "-C --nat-range 1.1.1.1", "-S -a",
     "-L -p tcp", "-L -p TCP", "-L -p 6", "-L -p 50", "-L -p ip", "-L -p 300",
     "-L -p -1", "-L -p ''", "-L -p nonsense", "-L -p sctp", "-L -p udplite",
     "-L -p tcp --state ESTABLISHED", "-L -p tcp --state NONE",
@@ -182,7 +184,9 @@ MADE = [
     f"-I {T} -p dccp --sport 1 --dport 2 -t 500 --state OPEN --role x",
     "-I -s 1::1 -d 2::2 -p icmp --icmp-type 8 --icmp-code 0 -t 500",
     "-I -s 1::1 -d 2::2 -p udp --sport 1 --dport 1 -t 500 -g 5.5.5.5",
-    f"-A {UDP} --sport 70 -u ASSURED",
+    f"-A {UDP} --sport 70 -u ASSURED", f"-A {UDP} --sport 70 -r 3.3.3.3",
+    f"-A {UDP} --sport 70 -a 3.3.3.3", f"-A {UDP} --sport 70 -u EXPECTED",
+    f"-A {T} -p icmp --icmp-type 3 --icmp-code 0 --icmp-id 9 -t 5",
     "-D -f ipv6", "-D -p tcp", "-D -p icmp", "-D -u ASSURED",
     "-D -p tcp --state SYN_SENT", "-D -d 2.2.2.0/24 -p udp",
     "-D -s 1.1.1.0 --mask-src 255.255.255.0", "-D --mask-src 255.255.255.0",
