@@ -196,7 +196,7 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 		xct_table_set_labels(&eng->table, flow, &labels);
 	}
 	if (is_of_packet) /* before it lives: else it might count twice */
-		xct_table_note(&eng->table, flow, XCT_DIR_ORIG, 0, 0);
+		xct_table_note_new(&eng->table, flow);
 	xct_table_insert(&eng->table, flow, id);
 	if (flow->status & XCT_STATUS_DST_NAT)
 		xct_table_index_routed(&eng->table, flow);

@@ -98,7 +98,8 @@ static const struct flow_4 *flow_4(const void *region, uint32_t i)
 
 static size_t size_4(uint32_t max_flows)
 {
-	return HEADER_SIZE + (size_t)max_flows * sizeof(struct flow_4);
+	return sizeof(struct header_4) +
+	       (size_t)max_flows * sizeof(struct flow_4);
 }
 
 static bool read_4(const void *region, uint32_t max_flows, uint32_t i,
@@ -124,18 +125,27 @@ static bool read_4(const void *region, uint32_t max_flows, uint32_t i,
 	return old->id != 0;
 }
 
+/* Counters were all that was put back. */
 static struct xct_journal journal_4(const void *region)
 {
 	const struct xct_region_header *common = region;
 	const struct header_4 *old = region;
+	struct xct_journal journal = { .number = 0 };
+	const struct flow_4 *flow;
 
-	if (!old->flow_id || old->index >= common->n_used ||
-	    flow_4(region, old->index)->id != old->flow_id)
-		return (struct xct_journal){ .number = 0 };
-	return (struct xct_journal){ .packets = old->packets,
-				     .bytes = old->bytes,
-				     .number = old->index + 1,
-				     .dir = old->dir };
+	if (!old->flow_id || old->index >= common->n_used)
+		return journal;
+	flow = flow_4(region, old->index);
+	if (flow->id != old->flow_id)
+		return journal;
+	journal.number = old->index + 1;
+	journal.dir = old->dir;
+	journal.expires_at = flow->expires_at;
+	journal.status = flow->status & ~XCT_STATUS_LABELS;
+	memcpy(&journal.track, flow->track, sizeof(flow->track));
+	journal.packets = old->packets;
+	journal.bytes = old->bytes;
+	return journal;
 }
 
 /* ---- all of them ---- */

@@ -61,13 +61,10 @@ static bool is_redirect(const struct xct_visit *v)
 
 /* ---- tracking ---- */
 
-static inline void account(struct xct_visit *v, struct xct_flow *flow,
-			   enum xct_dir dir)
+static inline void account(const struct xct_visit *v, struct xct_flow *flow)
 {
-	xct_table_note(&v->eng->table, flow, dir, flow->side[dir].packets,
-		       flow->side[dir].bytes);
-	flow->side[dir].packets++;
-	flow->side[dir].bytes += v->pkt.l3_len;
+	flow->side[v->dir].packets++;
+	flow->side[v->dir].bytes += v->pkt.l3_len;
 }
 
 static inline void init_ctx(const struct xct_visit *v, enum xct_dir dir,
@@ -155,6 +152,7 @@ static enum tracked track(struct xct_visit *v)
 		set_flow_class(v);
 		return TRACKED;
 	}
+	xct_table_note(&v->eng->table, flow, v->dir);
 	init_ctx(v, v->dir, &ctx);
 	switch (v->l4->update(&ctx, flow)) {
 	case XCT_L4_INVALID:
@@ -168,13 +166,13 @@ static enum tracked track(struct xct_visit *v)
 		return TRACKED_NOTHING;
 	case XCT_L4_CLOSE:
 		tracked = TRACKED_LAST;
-		account(v, flow, v->dir);
+		account(v, flow);
 		/* As it was before: this packet answers nothing. */
 		xct_flow_tell_end(v->eng, flow);
 		flow->status |= XCT_STATUS_DYING;
 		break;
 	case XCT_L4_OK:
-		account(v, flow, v->dir);
+		account(v, flow);
 		break;
 	case XCT_L4_IGNORE:
 		break;

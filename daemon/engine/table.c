@@ -467,20 +467,27 @@ void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
 	}
 }
 
-_Static_assert(sizeof(struct xct_region_header) == 64,
+_Static_assert(sizeof(struct xct_region_header) == 2 * XCT_CACHE_LINE,
 	       "records start on a cache line");
 
-/* The packet that the process died with is not counted yet. */
+/* The packet that the process died with has not come yet. */
 static void undo_unsettled(struct xct_table *tbl)
 {
-	struct xct_journal *journal = &tbl->header->journal;
+	const struct xct_journal *journal = &tbl->header->journal;
+	struct xct_flow_side *side;
 	struct xct_flow *flow;
 
 	if (journal->number != 0 && journal->number <= tbl->max_flows &&
 	    journal->dir < XCT_DIRS) {
 		flow = &tbl->flows[journal->number - 1];
-		flow->side[journal->dir].packets = journal->packets;
-		flow->side[journal->dir].bytes = journal->bytes;
+		side = &flow->side[journal->dir];
+		if (!journal->status)
+			flow->id = 0;
+		flow->expires_at = journal->expires_at;
+		flow->status = journal->status;
+		flow->track = journal->track;
+		side->packets = journal->packets;
+		side->bytes = journal->bytes;
 	}
 	xct_table_settle(tbl);
 }

@@ -30,15 +30,20 @@
 #define XCT_REGION_MAGIC UINT64_C(0x0a776f6c66746378) /* "xctflow\n" */
 
 /*
- * The counters of a flow as they were before the packet that is in the engine's
- * hands. If the process dies with it the packet comes again, and is counted
- * then: xct_table_attach() puts them back.
+ * What the packet that is in the engine's hands may change of its flow, as it
+ * was before. If the process dies with it the packet comes again, and counts
+ * then: xct_table_attach() puts this back, or removes the flow that the packet
+ * has made.
  */
 struct xct_journal {
-	uint64_t packets;
-	uint64_t bytes;
 	uint32_t number; /* of the record, from 1; 0: there is no such packet */
 	uint32_t dir;
+	xct_msec expires_at;
+	uint32_t status; /* 0, which no flow has: there was none */
+	uint32_t unused;
+	union xct_track track;
+	uint64_t packets;
+	uint64_t bytes;
 };
 
 struct xct_region_header {
@@ -51,7 +56,6 @@ struct xct_region_header {
 	uint64_t next_id; /* no flow has this id or a higher one */
 	/* Of this one: */
 	struct xct_journal journal;
-	uint64_t unused;
 	/* Records start here, on a cache line. */
 };
 
@@ -158,17 +162,32 @@ static inline void xct_table_set_labels(struct xct_table *tbl,
 	flow->status |= XCT_STATUS_LABELS;
 }
 
-/* A packet that is counted for @flow, which had counted @packets and @bytes in
- * this direction, is in the engine's hands; until xct_table_settle(). */
+/* A packet of @flow in this direction is in the engine's hands, until
+ * xct_table_settle(). */
 static inline void xct_table_note(struct xct_table *tbl,
-				  const struct xct_flow *flow, enum xct_dir dir,
-				  uint64_t packets, uint64_t bytes)
+				  const struct xct_flow *flow, enum xct_dir dir)
 {
 	struct xct_journal *journal = &tbl->header->journal;
 
-	journal->packets = packets;
-	journal->bytes = bytes;
 	journal->dir = dir;
+	journal->expires_at = flow->expires_at;
+	journal->status = flow->status;
+	journal->track = flow->track;
+	journal->packets = flow->side[dir].packets;
+	journal->bytes = flow->side[dir].bytes;
+	atomic_signal_fence(memory_order_release);
+	journal->number = xct_table_index(tbl, flow) + 1;
+	atomic_signal_fence(memory_order_release);
+}
+
+/* The same of one that makes @flow, which has no id yet. */
+static inline void xct_table_note_new(struct xct_table *tbl,
+				      const struct xct_flow *flow)
+{
+	struct xct_journal *journal = &tbl->header->journal;
+
+	journal->dir = XCT_DIR_ORIG;
+	journal->status = 0;
 	atomic_signal_fence(memory_order_release);
 	journal->number = xct_table_index(tbl, flow) + 1;
 	atomic_signal_fence(memory_order_release);

@@ -70,8 +70,8 @@ def in_layout_4(fd):
         old += struct.pack("=QIIIIQ32x", 0x0a776f6c66746378, 4, 232, max_flows,
                            n_used, next_id)
         for i in range(n_used):
-            hot = begin + 64 + i * 192
-            cold = begin + 64 + (max_flows + 1) * 192 + i * 40
+            hot = begin + 128 + i * 192
+            cold = begin + 128 + (max_flows + 1) * 192 + i * 40
             times, track = memory[hot:hot + 16], memory[hot + 16:hot + 72]
             sides = [memory[at:at + 56] for at in (hot + 72, hot + 128)]
             old += b"".join(side[:40] for side in sides)

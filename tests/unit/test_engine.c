@@ -1665,6 +1665,7 @@ static void a_packet_that_the_process_died_with_counts_once(void **state)
 	struct world *w = *state;
 	struct xct_region_header *header = w->region;
 	struct xct_attach_report report;
+	const struct xct_flow *flow;
 	struct xct_flow_info info;
 	struct xct_journal journal;
 	struct packet p;
@@ -1678,7 +1679,11 @@ static void a_packet_that_the_process_died_with_counts_once(void **state)
 	assert_int_equal(3, info.packets[XCT_DIR_ORIG]);
 
 	/* It counted the fourth, and died. */
+	flow = xct_region_flows(w->region);
 	journal = (struct xct_journal){ .number = 1,
+					.expires_at = flow->expires_at,
+					.status = flow->status,
+					.track = flow->track,
 					.packets = info.packets[0],
 					.bytes = info.bytes[0] };
 	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);

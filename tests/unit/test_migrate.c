@@ -363,12 +363,17 @@ static void a_table_of_another_size_keeps_its_journal(void **state)
 {
 	struct world *w = *state;
 	struct xct_region_header *header = w->region;
+	const struct xct_flow *flow = &xct_region_flows(w->region)[1];
 	const struct xct_flow *flows = xct_region_flows(w->copy);
 
 	make_flows(w);
 	xct_region_flows(w->region)[0].id = 0;
-	header->journal =
-		(struct xct_journal){ .packets = 9, .bytes = 99, .number = 2 };
+	header->journal = (struct xct_journal){ .number = 2,
+						.expires_at = flow->expires_at,
+						.status = flow->status,
+						.track = flow->track,
+						.packets = 9,
+						.bytes = 99 };
 	assert_int_equal(
 		xct_region_copy(w->copy, MAX_FLOWS / 2, w->region, MAX_FLOWS),
 		0);

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The process dies with a packet in the engine: after each instruction.
+ *
+ * A child handles the packet, one instruction at a time. Whenever it has changed
+ * the region, a successor takes a copy of that, has the packet offered again,
+ * and must then have what the packet leaves behind where nobody dies.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/config.h"
+#include "daemon/engine/table.h"
+#include "daemon/engine/visit.h"
+#include "tests/unit/packets.h"
+
+#define MAX_FLOWS 4
+#define LAN	  2
+#define WAN	  3
+
+struct world {
+	struct xct_config *config;
+	struct xct_engine_config cfg;
+	xct_msec now;
+	size_t size;  /* of a region */
+	void *region; /* shared with the child */
+	void *seen;   /* what it was when it was looked at last */
+	void *copy;   /* a successor's */
+	void *work;
+	struct xct_engine *eng;
+};
+
+/* A packet where it is met. */
+struct met {
+	struct packet p;
+	struct xct_meta meta;
+};
+
+/* What is told of the flows. */
+struct told {
+	struct xct_flow_info flows[MAX_FLOWS];
+	uint32_t n;
+};
+
+static bool host_ifname(void *ctx, uint32_t ifindex,
+			char name[static XCT_IFNAMSIZ])
+{
+	(void)ctx;
+	strcpy(name, ifindex == WAN ? "wan0" : "lan0");
+	return true;
+}
+
+static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
+			const struct xct_addr *dst, struct xct_addr *addr)
+{
+	uint8_t found;
+
+	(void)ctx;
+	(void)ifindex;
+	(void)dst;
+	return family == AF_INET && xct_addr_parse("203.0.113.1", &found, addr);
+}
+
+static void attach(struct world *w, void *region)
+{
+	struct xct_attach_report report;
+
+	assert_int_equal(0,
+			 xct_engine_attach(&w->eng, region, w->work, MAX_FLOWS,
+					   &w->cfg, w->now, &report));
+	assert_int_equal(report.torn, 0);
+	xct_engine_set_ruleset(w->eng, &w->config->ruleset);
+}
+
+static int setup(void **state)
+{
+	static const char rules[] =
+		"nat:\n"
+		"- {in: wan0, dst: 203.0.113.6, dnat: 10.0.0.6}\n"
+		"- {out: wan0, masquerade: yes}\n";
+	struct world *w = calloc(1, sizeof(*w));
+	struct xct_messages messages = { 0 };
+
+	xct_l4_config_default(&w->cfg.l4);
+	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
+					     .ifaddr = host_ifaddr };
+	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
+	w->cfg.accounting = true;
+	w->size = (xct_region_size(MAX_FLOWS) + 63) & ~(size_t)63;
+	w->region = mmap(NULL, w->size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	w->seen = aligned_alloc(64, w->size);
+	w->copy = aligned_alloc(64, w->size);
+	w->work = aligned_alloc(64,
+				(xct_engine_work_size(MAX_FLOWS) + 63) & ~63u);
+	w->now = 500000000;
+	w->config = xct_config_parse("rules", rules, strlen(rules), &messages);
+	assert_non_null(w->config);
+	xct_messages_fini(&messages);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	xct_config_free(w->config);
+	munmap(w->region, w->size);
+	free(w->seen);
+	free(w->copy);
+	free(w->work);
+	free(w);
+	return 0;
+}
+
+static void handle(struct world *w, const struct met *met)
+{
+	struct packet p = met->p;
+	struct xct_result res;
+
+	xct_engine_packet(w->eng, p.data, p.len, &met->meta, w->now, &res);
+	assert_int_equal(res.verdict, XCT_VERDICT_ACCEPT);
+}
+
+static bool note_flow(void *ctx, const struct xct_flow_info *info)
+{
+	struct told *told = ctx;
+
+	told->flows[told->n] = *info;
+	told->flows[told->n++].id = 0; /* may be another */
+	return true;
+}
+
+static struct told tell(struct world *w)
+{
+	struct told told = { .n = 0 };
+	uint32_t cursor = 0;
+
+	while (xct_engine_walk(w->eng, &cursor, w->now, NULL, 8, note_flow,
+			       &told))
+		;
+	return told;
+}
+
+/* A successor of what is in the shared region now; @is_done: the packet was
+ * through. It must tell @expected. */
+static void succeed(struct world *w, const struct met *met, bool is_done,
+		    const struct told *expected)
+{
+	struct told told;
+
+	memcpy(w->copy, w->region, w->size);
+	attach(w, w->copy);
+	if (!is_done)
+		handle(w, met);
+	told = tell(w);
+	assert_int_equal(told.n, expected->n);
+	assert_memory_equal(&told, expected, sizeof(told));
+}
+
+/* In the child: stops before the packet, and after it. */
+static _Noreturn void handle_and_exit(struct world *w, const struct met *met)
+{
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+		_exit(errno == EPERM ? 77 : 1);
+	raise(SIGSTOP);
+	handle(w, met);
+	raise(SIGSTOP);
+	_exit(0);
+}
+
+/* Handle @met by a process that may die at any time. */
+static void die_with(struct world *w, const struct met *met)
+{
+	const struct xct_journal *journal =
+		&((const struct xct_region_header *)w->region)->journal;
+	bool was_noted = false, is_done = false;
+	unsigned int n_looks = 0;
+	struct told expected;
+	int status;
+	pid_t pid;
+
+	memcpy(w->copy, w->region, w->size);
+	attach(w, w->copy);
+	handle(w, met);
+	expected = tell(w);
+
+	attach(w, w->region);
+	memcpy(w->seen, w->region, w->size);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		handle_and_exit(w, met);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip(); /* nobody may be traced here */
+	assert_true(WIFSTOPPED(status));
+	for (;;) {
+		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP)
+			break;
+		if (!memcmp(w->seen, w->region, w->size))
+			continue;
+		memcpy(w->seen, w->region, w->size);
+		is_done = was_noted && !journal->number;
+		was_noted |= journal->number != 0;
+		succeed(w, met, is_done, &expected);
+		n_looks++;
+	}
+	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_true(is_done);
+	assert_true(n_looks >= 4);
+	attach(w, w->region);
+}
+
+static struct met outbound(void)
+{
+	return (struct met){ .meta = { .hook = XCT_HOOK_POSTROUTING,
+				       .in_if = LAN,
+				       .out_if = WAN } };
+}
+
+static struct met inbound(void)
+{
+	return (struct met){ .meta = { .hook = XCT_HOOK_PREROUTING,
+				       .in_if = WAN } };
+}
+
+/* Its first packet makes the flow; an answer after two seconds, and what follows
+ * it, make it a stream: the answer alone does not. */
+static void each_packet_of_a_translated_flow_counts_once(void **state)
+{
+	struct met query = outbound(), answer = inbound();
+	struct world *w = *state;
+
+	packet_udp(&query.p, "10.0.0.2", 1000, "198.51.100.9", 53, 10);
+	packet_udp(&answer.p, "198.51.100.9", 53, "203.0.113.1", 1000, 20);
+	die_with(w, &query);
+	w->now += 2500;
+	die_with(w, &answer);
+	assert_false(tell(w).flows[0].status & XCT_STATUS_ASSURED);
+	die_with(w, &query);
+	assert_true(tell(w).flows[0].status & XCT_STATUS_ASSURED);
+	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_ORIG], 2);
+	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_REPLY], 1);
+}
+
+/* What is answered at all is a stream with the next packet. */
+static void an_answer_that_comes_again_is_one_answer(void **state)
+{
+	static const uint8_t key[8] = { 0 };
+	struct met ask = outbound(), answer = inbound();
+	struct world *w = *state;
+
+	packet_ip(&ask.p, "10.0.0.2", "198.51.100.9", IPPROTO_GRE, key, 8);
+	packet_ip(&answer.p, "198.51.100.9", "203.0.113.1", IPPROTO_GRE, key,
+		  8);
+	die_with(w, &ask);
+	die_with(w, &answer);
+	assert_false(tell(w).flows[0].status & XCT_STATUS_ASSURED);
+	die_with(w, &ask);
+	assert_true(tell(w).flows[0].status & XCT_STATUS_ASSURED);
+}
+
+static void segment(struct world *w, bool is_reply, uint8_t flags, uint32_t seq,
+		    uint32_t ack)
+{
+	struct met met = is_reply ? inbound() : outbound();
+
+	if (is_reply)
+		packet_tcp(&met.p, "198.51.100.9", 80, "203.0.113.1", 2000,
+			   flags, seq, ack, 0);
+	else
+		packet_tcp(&met.p, "10.0.0.2", 2000, "198.51.100.9", 80, flags,
+			   seq, ack, 0);
+	die_with(w, &met);
+}
+
+/* To the tracker what comes again is a segment that is sent again. */
+static void a_connection_is_opened_and_closed(void **state)
+{
+	struct world *w = *state;
+
+	segment(w, false, TCP_SYN, 100, 0);
+	segment(w, true, TCP_SYN | TCP_ACK, 900, 101);
+	segment(w, false, TCP_ACK, 101, 901);
+	assert_int_equal(tell(w).flows[0].state, XCT_TCP_ESTABLISHED);
+	segment(w, false, TCP_FIN | TCP_ACK, 101, 901);
+	segment(w, true, TCP_FIN | TCP_ACK, 901, 102);
+	segment(w, false, TCP_ACK, 102, 902);
+	assert_int_equal(tell(w).flows[0].state, XCT_TCP_TIME_WAIT);
+	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_ORIG], 4);
+	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_REPLY], 2);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(each_packet_of_a_translated_flow_counts_once),
+		TEST(an_answer_that_comes_again_is_one_answer),
+		TEST(a_connection_is_opened_and_closed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
