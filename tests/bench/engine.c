@@ -426,7 +426,7 @@ static void bench_miss(uint32_t n_rules)
 
 static double bytes_a_flow(uint32_t n_flows)
 {
-	return (double)(xct_region_size(n_flows) +
+	return (double)(xct_region_dense_size(n_flows) +
 			xct_engine_work_size(n_flows)) /
 	       n_flows;
 }

@@ -449,11 +449,14 @@ def test_filters_and_formats_as_conntracks(make_lab):
 LABEL_RULES = [f"-t mangle -A FORWARD -p udp --dport {port} -m connlabel "
                f"--label {label} --set"
                for port, label in ((7001, 0), (7001, 40), (7001, 127),
-                                   (7002, 40))]
+                                   (7002, 40))] + [
+    "-t mangle -A FORWARD -p icmp -m conntrack --ctstate RELATED -m connlabel "
+    "--label 1 --set"]
 XCT_LABELS = """filter: {forward: {rules: [
   {proto: udp, dport: 7001, label: [0, 40]},
   {proto: udp, dport: 7001, label: 127, accept: yes},
-  {proto: udp, dport: 7002, label: 40}]}}
+  {proto: udp, dport: 7002, label: 40},
+  {state: related, label: 1}]}}
 """
 
 
@@ -471,7 +474,9 @@ def test_labels_as_conntrack_shows_them(make_lab):
 
     def script(lab):
         with lab.client.udp_socket(CLIENT, 5001) as client, \
-                lab.server.udp_socket(SERVER, 7001) as server:
+                lab.server.udp_socket(SERVER, 7001) as server, \
+                lab.server.udp_socket(SERVER, 7002), \
+                lab.server.udp_socket(SERVER, 7003):
             client.sendto(b"x", (SERVER, 7001))
             yield "two with names, one without", "labels=first,last"
             server.settimeout(5)
@@ -481,6 +486,8 @@ def test_labels_as_conntrack_shows_them(make_lab):
             yield "one without a name", " labels"
             client.sendto(b"x", (SERVER, 7003))
             yield "none",
+            client.sendto(b"x", (SERVER, 7004))
+            yield "one for an error about it", "labels=foo"
         streams.run(lab, "-U", *udp, "--dport", "7001", "--label-add", "foo")
         yield "one more", "labels=first,foo,last"
         streams.run(lab, "-U", *udp, "--dport", "7001", "-m", "5")
@@ -497,7 +504,7 @@ def test_labels_as_conntrack_shows_them(make_lab):
         yield "made by hand", "labels=first"
         streams.run(lab, "-D", "-p", "udp", "-s", "1.1.1.1")
         yield "deleted", "[DESTROY]"
-    assert streams.lockstep(script) == 11
+    assert streams.lockstep(script) == 12
     same_lines(pairs)
 
 

@@ -743,6 +743,26 @@ static void a_table_of_another_size_has_the_same_labels(void **state)
 	free(to);
 }
 
+/* Of the hooks, one after the other. */
+static void a_flow_keeps_the_labels_of_the_rule_that_routed_it(void **state)
+{
+	struct world *w = *state;
+	struct xct_flow_info info;
+	struct packet p;
+
+	use_rules(w, "nat:\n  - {dst: 203.0.113.7, dnat: 192.0.2.9, label: 3}\n"
+		     "  - {out: wan0, snat: 203.0.113.10, label: 64}\n"
+		     "filter: {forward: {rules: [{label: [4, 65]}]}}\n");
+	make_udp(&p, "10.0.0.2", "203.0.113.7");
+	send_udp(w, &p, XCT_HOOK_PREROUTING, LAN0, 0, XCT_STAGE_FRESH);
+	attach(w); /* xctd has died */
+	xct_engine_set_ruleset(w->eng, &w->config->ruleset);
+	send_udp(w, &p, XCT_HOOK_POSTROUTING, LAN0, WAN, XCT_STAGE_ROUTED);
+	info = find(w, NULL);
+	assert_true(has_labels(&info, 1 << 3 | 1 << 4, 3));
+	assert_int_equal(count(w), 1);
+}
+
 static void rules_give_labels(void **state)
 {
 	const struct xct_meta out = { .in_if = LAN0,
@@ -792,6 +812,7 @@ int main(void)
 		TEST(a_record_that_is_used_again_has_lost_its_labels),
 		TEST(a_table_of_another_size_has_the_same_labels),
 		TEST(rules_give_labels),
+		TEST(a_flow_keeps_the_labels_of_the_rule_that_routed_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
