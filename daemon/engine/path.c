@@ -25,6 +25,8 @@
  *
  * What the packet alone says has been read before (read.c).
  */
+#include <linux/icmp.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -383,6 +385,22 @@ static bool reserve_reply(struct xct_visit *v, struct xct_flow *draft,
 	return is_free;
 }
 
+/* A packet of v->flow (NULL: of none) dies between the hooks: note what it is
+ * like there. */
+static XCT_APART void note_dying(struct xct_visit *v, unsigned int halves)
+{
+	struct xct_tuple onward = v->tuple, routed;
+
+	if (halves & XCT_HALF_DST) {
+		xct_flow_routed_tuple(v->flow, &routed);
+		onward = routed;
+		if (v->dir == XCT_DIR_REPLY)
+			(void)xct_tuple_invert(&routed, &onward);
+		onward.zone = v->tuple.zone;
+	}
+	xct_dead_note(&v->eng->dead, &onward, v->flow, v->dir, v->now);
+}
+
 /*
  * No flow: does a rule translate the destination? If none does, nothing is done
  * and nothing remembered: what the packet opens is the late hook's to decide.
@@ -398,6 +416,8 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 	if (!rule || xct_tuple_equal(&leaving, &v->tuple)) {
 		if (rule)
 			xct_policy_count(v, rule);
+		if (v->is_dying)
+			note_dying(v, 0);
 		/* What it would open, nobody will remember. */
 		if (!v->is_dying || open_flow(v))
 			xct_visit_accept(v, XCT_STAGE_FRESH);
@@ -421,10 +441,13 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 	v->flow = xct_visit_enter(v, draft);
 	if (!v->flow)
 		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
-	else if (translate(v, XCT_HALF_DST))
-		xct_visit_accept(v, XCT_STAGE_ROUTED);
-	else
+	else if (!translate(v, XCT_HALF_DST))
 		xct_flow_delete(v->eng, v->flow);
+	else {
+		if (v->flow->status & XCT_STATUS_DYING)
+			note_dying(v, XCT_HALF_DST);
+		xct_visit_accept(v, XCT_STAGE_ROUTED);
+	}
 }
 
 /* The flow has seen its last packet. If that one still has a hook before it, or
@@ -489,6 +512,8 @@ static void early_known(struct xct_visit *v)
 		stage = XCT_STAGE_ROUTED;
 	if (!translate(v, halves & XCT_HALF_DST))
 		return;
+	if (v->is_dying || (halves & XCT_HALF_DST && dies_here(v)))
+		note_dying(v, halves);
 	if (stage == XCT_STAGE_ROUTED)
 		xct_table_touch_routed(&v->eng->table, v->flow);
 	finish(v, stage, tracked);
@@ -638,6 +663,19 @@ static void track_refused(struct xct_visit *v)
 	v->flow = dead.flow;
 }
 
+/* The packet that the error v quotes, if it is known: the TTL was over. */
+static const struct xct_death *find_death(const struct xct_visit *v)
+{
+	uint8_t exceeded = v->pkt.family == AF_INET ? ICMP_TIME_EXCEEDED
+						    : ICMP6_TIME_EXCEEDED;
+	struct xct_tuple quoted;
+
+	if (v->pkt.l4[0] != exceeded || !xct_tuple_invert(&v->tuple, &quoted))
+		return NULL;
+	quoted.zone = xct_visit_answer_zone(v);
+	return xct_dead_find(&v->eng->dead, &quoted, v->now);
+}
+
 /*
  * What this host itself says about a packet that it forwards (an ICMP error: it
  * expired, is too big, cannot be routed; a RST of another firewall's) speaks of
@@ -646,6 +684,7 @@ static void track_refused(struct xct_visit *v)
  */
 static XCT_APART bool late_on_behalf(struct xct_visit *v)
 {
+	const struct xct_death *death;
 	enum tracked tracked = TRACKED;
 	unsigned int halves;
 
@@ -665,6 +704,14 @@ static XCT_APART bool late_on_behalf(struct xct_visit *v)
 		if (tracked == TRACKED_INVALID || tracked == TRACKED_NOTHING)
 			return true;
 	} else {
+		death = find_death(v);
+		if (death) {
+			v->flow = death->id && death->flow->id == death->id
+					  ? death->flow
+					  : NULL;
+			v->dir = death->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY
+							    : XCT_DIR_ORIG;
+		}
 		/* The packet it is about may have opened no flow: it did not
 		 * come so far. */
 		if (is_about_size(v))

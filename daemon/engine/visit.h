@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "daemon/engine/dead.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/expire.h"
 #include "daemon/engine/nat.h"
@@ -37,6 +38,7 @@ struct xct_engine {
 	uint32_t evict_cursor;
 	struct xct_zone_slot zones[XCT_ZONE_CACHE]; /* by ifindex % size */
 	uint32_t n_unconfirmed; /* of the table's flows: nobody sees them yet */
+	struct xct_dead dead;	/* packets that died lately */
 	uint32_t nearly_full;	/* that many flows are: told when they are */
 };
 

@@ -21,7 +21,7 @@ PARTS = {  # directory: directories it may include from
 # layer that needs them.
 LAYERS = [
     {"csum", "edit", "pkt", "tuple", "flow", "l4.h", "rule.h"},
-    {"table", "index", "expire", "expect", "portmap", "frag"},
+    {"table", "index", "dead", "expire", "expect", "portmap", "frag"},
     {"l4", "l4.c", "rule", "nat", "helper", "reply"},
     {"engine"},
 ]
