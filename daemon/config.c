@@ -536,7 +536,7 @@ static void read_root(struct xct_reader *r, const struct xct_node *root)
 	if (r->diag->errors > 0)
 		return;
 	xct_read_warn_unused(r);
-	if (top[TOP_ZONES])
+	if (r->config->ruleset.n_zones) /* "zones:" alone is no list */
 		warn_hidden_marks(r, top[TOP_ZONES]);
 }
 

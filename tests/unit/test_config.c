@@ -310,7 +310,7 @@ static void zones_are_sets_of_interfaces(void **state)
 
 static void an_empty_policy_accepts(void **state)
 {
-	struct xct_config *config = load("filter:\nnat: ~\nsets: {}\n");
+	struct xct_config *config = load("filter:\nnat: ~\nsets: {}\nzones:\n");
 	const struct xct_ruleset *rs = &config->ruleset;
 
 	(void)state;
