@@ -143,6 +143,39 @@ static void say_done(const struct xct_ctl *ctl, uint64_t count,
 			    what);
 }
 
+static bool note_flow(void *ctx, uint16_t type, const void *payload,
+		      uint32_t len)
+{
+	bool *is_there = ctx;
+
+	(void)payload;
+	*is_there |= type == XCT_RSP_FLOWS && len > 0;
+	return !*is_there;
+}
+
+/* Nothing was shown: as conntrack, which asks for a tuple and then looks at what
+ * it was given, tell a flow that is another from none. */
+static enum xct_exit say_missing(const struct xct_ctl *ctl)
+{
+	struct xct_flow_filter filter = ctl->query.filter;
+	bool is_there = false;
+	enum xct_exit ret;
+
+	filter.fields &= ~(XCT_FILTER_STATE | XCT_FILTER_LABELS |
+			   XCT_FILTER_REPLY_SRC | XCT_FILTER_REPLY_DST);
+	if (filter.fields != ctl->query.filter.fields) {
+		ret = xct_request(ctl->socket, XCT_REQ_LIST, &filter,
+				  sizeof(filter), note_flow, &is_there);
+		if (ret != XCT_EXIT_OK)
+			return ret;
+	}
+	xct_ctl_say("%s",
+		    is_there
+			    ? "0 flow entries have been shown."
+			    : "Operation failed: such conntrack doesn't exist");
+	return XCT_EXIT_FAILED;
+}
+
 enum xct_exit xct_ctl_get(const struct xct_ctl *ctl)
 {
 	struct flow_printer printer;
@@ -153,10 +186,8 @@ enum xct_exit xct_ctl_get(const struct xct_ctl *ctl)
 	ret = print_flows(ctl, XCT_REQ_LIST, &printer);
 	if (ret != XCT_EXIT_OK)
 		return ret;
-	if (!printer.shown) {
-		xct_ctl_say("Operation failed: such conntrack doesn't exist");
-		return XCT_EXIT_FAILED;
-	}
+	if (!printer.shown)
+		return say_missing(ctl);
 	xct_ctl_say("1 flow entries have been shown.");
 	return XCT_EXIT_OK;
 }

@@ -156,7 +156,10 @@ LISTED = [
     (f"-G {T} -p udp --sport 15 --dport 20 -w 4", 0, 1, "1 flow"),
     (f"-G {T} -p tcp --sport 10 --dport 20 -f ipv4", 0, 1, "1 flow"),
     (f"-G {T} -p tcp --sport 10 --dport 20 --orig-zone 0", 0, 1, "1 flow"),
-    (f"-G {T} -p tcp --sport 10 --dport 20 --state CLOSE", 1, 0, "exist"),
+    # It is there, but another: as conntrack says it.
+    (f"-G {T} -p tcp --sport 10 --dport 20 --state CLOSE", 1, 0, "0 flow"),
+    (f"-G {T} -p tcp --sport 10 --dport 21 --state CLOSE", 1, 0, "exist"),
+    (f"-G {T} -p tcp --sport 10 --dport 20 -r 9.9.9.9", 1, 0, "0 flow"),
     ("-G -r 2.2.2.2 -q 9.9.9.9 -p udp --reply-port-src 20 "
      "--reply-port-dst 700", 0, 1, "1 flow"),
 
