@@ -542,8 +542,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 			return result;
 		}
 	}
-	/* No hook leads to them any more. */
-	xct_kept_forget(&d->kept);
+	xct_kept_forget(&d->kept, &d->config->settings);
 	xct_restore_done(d);
 	d->has_started = true;
 	log_ready(d);

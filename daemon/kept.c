@@ -284,10 +284,22 @@ int xct_kept_queue(struct xct_kept *kept, uint16_t number, uint32_t max_len,
 	return ret;
 }
 
-void xct_kept_forget(struct xct_kept *kept)
+void xct_kept_forget(struct xct_kept *kept, const struct xct_settings *settings)
 {
-	for (unsigned int i = 0; i < kept->n_queues; i++)
-		xct_kept_forget_queue(kept->queue[i].number);
+	while (kept->n_queues > 0) {
+		uint16_t number = kept->queue[0].number;
+		struct xct_nfq *nfq;
+
+		if (xct_kept_queue(kept, number, settings->queue_length,
+				   settings->fail_open, &nfq) < 0)
+			continue; /* that has forgotten it */
+		if (xct_nfq_repeat_all(nfq) < 0)
+			xct_log(LOG_WARNING,
+				"queue %u: what waits in it is dropped",
+				number);
+		xct_kept_forget_queue(number);
+		xct_nfq_close(nfq);
+	}
 	xct_kept_close(kept);
 }
 

@@ -81,9 +81,11 @@ int xct_kept_queue(struct xct_kept *kept, uint16_t number, uint32_t max_len,
 /* systemd need not keep queue @number, nor what waits in it. */
 void xct_kept_forget_queue(uint16_t number);
 
-/* All is running: what was not needed, systemd need not keep any longer. What
- * waits in such queues is dropped. */
-void xct_kept_forget(struct xct_kept *kept);
+/* All is running, and hooks lead to the queues in use: what was not needed,
+ * systemd need not keep any longer. What waits in such queues goes through the
+ * hooks again. */
+void xct_kept_forget(struct xct_kept *kept,
+		     const struct xct_settings *settings);
 
 /* Close what is left, which systemd goes on keeping. */
 void xct_kept_close(struct xct_kept *kept);

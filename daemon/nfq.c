@@ -308,18 +308,31 @@ static bool peek_id(struct xct_nfq *nfq, uint32_t *id)
 	}
 }
 
-int xct_nfq_repeat(struct xct_nfq *nfq, uint32_t last_id)
+static int repeat_until(struct xct_nfq *nfq, uint32_t last_id)
 {
 	_Alignas(struct nlmsghdr) char buf[128];
 	struct nlmsghdr *nlh;
-	uint32_t first;
 
-	if (peek_id(nfq, &first))
-		last_id = first - 1;
 	nlh = nfq_nlmsg_put(buf, NFQNL_MSG_VERDICT_BATCH, nfq->number);
 	nlh->nlmsg_seq = REPEAT_SEQ;
 	nfq_nlmsg_verdict_put(nlh, (int)last_id, NF_REPEAT);
 	return send_config(nfq, nlh);
+}
+
+int xct_nfq_repeat(struct xct_nfq *nfq, uint32_t last_id)
+{
+	uint32_t first;
+
+	return repeat_until(nfq, peek_id(nfq, &first) ? first - 1 : last_id);
+}
+
+int xct_nfq_repeat_all(struct xct_nfq *nfq)
+{
+	struct xct_nfq_info info;
+
+	if (!xct_nfq_info(nfq->number, &info))
+		return -ESTALE;
+	return repeat_until(nfq, info.last_id);
 }
 
 bool xct_nfq_is_adopted(const struct xct_nfq *nfq)

@@ -73,6 +73,10 @@ bool xct_nfq_is_adopted(const struct xct_nfq *nfq);
  */
 int xct_nfq_repeat(struct xct_nfq *nfq, uint32_t last_id);
 
+/* Have all packets that wait go through the hooks again, which may lead them to
+ * another queue. 0 or -errno. */
+int xct_nfq_repeat_all(struct xct_nfq *nfq);
+
 void xct_nfq_close(struct xct_nfq *nfq); /* NULL accepted */
 
 /* Change what may change while it runs; a refusal is counted as an error. */

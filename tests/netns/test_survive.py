@@ -162,6 +162,19 @@ def test_a_takeover_loses_no_packet_and_counts_each_once(routed):
     xctd.stop()  # and nothing is left behind
 
 
+def test_a_takeover_to_other_queues_loses_no_packet(routed):
+    xctd = routed.start_xctd(POLICY)
+    ping = pings(routed.client, 400, 0.005)
+    wait_for(lambda: xctd.list("-p", "icmp"), "the flow")
+    for queues in "first: 10", "first: 20, workers: 4", "first: 22, workers: 1":
+        xctd.write(f"settings: {{queue: {{{queues}}}}}\n{POLICY}")
+        take_over(routed, xctd)
+    assert lost(ping.communicate(timeout=20)[0]) == 0
+    entry, = xctd.list("-p", "icmp")
+    assert entry["orig"]["packets"] == entry["reply"]["packets"] == 400
+    xctd.stop()  # no queue is left
+
+
 def test_a_download_goes_on_through_takeovers(routed):
     root = routed.dir / "www"
     root.mkdir()
@@ -311,6 +324,30 @@ END
     """)
     assert lost(out) == 0
     assert out.count(" packets=400 bytes=33600 ") == 2
+
+
+def test_a_restart_with_other_queues_loses_nothing():
+    out = machine("""
+    settings() {
+        echo "settings: {queue: {first: $1, workers: $2}}"
+        echo 'nat: [{out: near0, snat: "192.0.2.1:20000-30000"}]'
+    }
+    settings 0 2 > /etc/xct/rules.yaml
+    systemctl start xctd
+    ping -q -i 0.005 -c 400 -W 3 192.0.2.2 > /tmp/ping &
+    until xctctl list | grep -q icmp; do sleep 0.05; done
+    for queues in '1 2' '7 1' '5 3'; do
+        settings $queues > /etc/xct/rules.yaml
+        systemctl restart xctd
+    done
+    wait
+    cat /tmp/ping
+    xctctl list -p icmp
+    awk '{print $1}' /proc/net/netfilter/nfnetlink_queue | sort | xargs
+    """)
+    assert lost(out) == 0
+    assert out.count(" packets=400 bytes=33600 ") == 2
+    assert "\n5 6 7\n" in out
 
 
 def test_a_takeover_by_hand_leaves_the_service_as_it_is():
