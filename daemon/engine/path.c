@@ -69,9 +69,11 @@ static inline void account(const struct xct_visit *v, struct xct_flow *flow)
 	flow->side[v->dir].bytes += v->pkt.l3_len;
 }
 
-static inline void init_ctx(const struct xct_visit *v, enum xct_dir dir,
-			    struct xct_l4_ctx *ctx)
+/* In the visit: a local one would have a stack guard, which every hit pays. */
+static inline void init_ctx(struct xct_visit *v, enum xct_dir dir)
 {
+	struct xct_l4_ctx *ctx = &v->ctx;
+
 	ctx->cfg = &v->eng->cfg.l4;
 	ctx->pkt = &v->pkt;
 	ctx->now = v->now;
@@ -84,7 +86,7 @@ static inline void init_ctx(const struct xct_visit *v, enum xct_dir dir,
 
 /* An error from elsewhere belongs to a flow if it goes to where the flow's
  * packets go: else a forged quote could send it anywhere. */
-static bool is_related(const struct xct_visit *v)
+static XCT_APART bool is_related(const struct xct_visit *v)
 {
 	struct xct_addr src, dst;
 
@@ -145,7 +147,6 @@ static enum tracked track(struct xct_visit *v)
 	struct xct_flow *flow = v->flow;
 	uint32_t before = flow->status;
 	enum tracked tracked = TRACKED;
-	struct xct_l4_ctx ctx;
 
 	if (v->is_error)
 		return track_error(v);
@@ -155,12 +156,12 @@ static enum tracked track(struct xct_visit *v)
 		return TRACKED;
 	}
 	xct_table_note(&v->eng->table, flow, v->dir);
-	init_ctx(v, v->dir, &ctx);
-	switch (v->l4->update(&ctx, flow)) {
+	init_ctx(v, v->dir);
+	switch (v->l4->update(&v->ctx, flow)) {
 	case XCT_L4_INVALID:
-		note_news(flow, ctx.is_moved, before);
+		note_news(flow, v->ctx.is_moved, before);
 		xct_wheel_update(&v->eng->wheel, flow);
-		xct_policy_invalid_flow(v, &ctx);
+		xct_policy_invalid_flow(v);
 		return TRACKED_INVALID;
 	case XCT_L4_REOPEN:
 		xct_flow_delete(v->eng, flow);
@@ -182,7 +183,7 @@ static enum tracked track(struct xct_visit *v)
 	set_flow_class(v);
 	if (v->dir == XCT_DIR_REPLY)
 		flow->status |= XCT_STATUS_SEEN_REPLY;
-	note_news(flow, ctx.is_moved, before);
+	note_news(flow, v->ctx.is_moved, before);
 	xct_wheel_update(&v->eng->wheel, flow);
 	v->eng->stats.found++;
 	return tracked;
@@ -193,7 +194,6 @@ static enum tracked track(struct xct_visit *v)
 static struct xct_flow *open_flow(struct xct_visit *v)
 {
 	struct xct_flow *draft = xct_table_draft(&v->eng->table);
-	struct xct_l4_ctx ctx;
 
 	if (v->is_error) {
 		xct_policy_invalid(v, XCT_REASON_ICMP_UNRELATED);
@@ -205,10 +205,10 @@ static struct xct_flow *open_flow(struct xct_visit *v)
 		xct_policy_invalid(v, XCT_REASON_ICMP_TYPE);
 		return NULL;
 	}
-	init_ctx(v, XCT_DIR_ORIG, &ctx);
-	if (v->l4->open(&ctx, draft) != XCT_L4_OK ||
-	    v->l4->update(&ctx, draft) == XCT_L4_INVALID) {
-		xct_policy_invalid_flow(v, &ctx);
+	init_ctx(v, XCT_DIR_ORIG);
+	if (v->l4->open(&v->ctx, draft) != XCT_L4_OK ||
+	    v->l4->update(&v->ctx, draft) == XCT_L4_INVALID) {
+		xct_policy_invalid_flow(v);
 		return NULL;
 	}
 	xct_visit_set_class(v, XCT_CLASS_NEW);
@@ -232,17 +232,27 @@ static inline unsigned int halves_of(const struct xct_flow *flow,
 	return halves;
 }
 
+static XCT_APART void keep_id(const struct xct_pkt *pkt,
+			      const struct xct_l4_ops *l4,
+			      struct xct_tuple *target)
+{
+	struct xct_tuple present = { .proto = 0 };
+
+	if (l4->key(pkt, &present))
+		target->icmp_id = present.icmp_id;
+}
+
 /* An ICMP id is one number for both ends. It belongs to the side that chose
  * it: to the source of the original direction. Another half leaves it. */
-static void keep_foreign_id(const struct xct_pkt *pkt, struct xct_tuple *target,
-			    enum xct_dir dir, unsigned int halves)
+static inline void keep_foreign_id(const struct xct_pkt *pkt,
+				   struct xct_tuple *target, enum xct_dir dir,
+				   unsigned int halves)
 {
 	const struct xct_l4_ops *l4 = xct_l4(target->family, target->proto);
-	struct xct_tuple present = { .proto = 0 };
 	unsigned int owner = dir == XCT_DIR_ORIG ? XCT_HALF_SRC : XCT_HALF_DST;
 
-	if (!l4->has_ports && !(halves & owner) && l4->key(pkt, &present))
-		target->icmp_id = present.icmp_id;
+	if (!l4->has_ports && !(halves & owner))
+		keep_id(pkt, l4, target);
 }
 
 /* What the error's destination is, the quoted packet's source was. */
@@ -347,15 +357,18 @@ static bool dies_on_the_way_to(const struct xct_visit *v,
 	       !xct_visit_is_local(v, v->pkt.family, dst);
 }
 
-/* The same of where it goes as it is now. */
-static bool dies_here(const struct xct_visit *v)
+static XCT_APART bool dies_on_its_way(const struct xct_visit *v)
 {
 	struct xct_addr src, dst;
 
-	if (has_hop_left(v))
-		return false;
 	xct_pkt_addrs(&v->pkt, &src, &dst);
 	return dies_on_the_way_to(v, &dst);
+}
+
+/* The same of where it goes as it is now. */
+static inline bool dies_here(const struct xct_visit *v)
+{
+	return !has_hop_left(v) && dies_on_its_way(v);
 }
 
 /*

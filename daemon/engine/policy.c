@@ -228,8 +228,10 @@ void xct_policy_invalid(struct xct_visit *v, enum xct_reason reason)
 					.reason = reason });
 }
 
-void xct_policy_invalid_flow(struct xct_visit *v, const struct xct_l4_ctx *ctx)
+void xct_policy_invalid_flow(struct xct_visit *v)
 {
+	const struct xct_l4_ctx *ctx = &v->ctx;
+
 	/* Other reasons are none of the state table's. */
 	if (ctx->reason == XCT_REASON_TCP_STATE ||
 	    ctx->reason == XCT_REASON_TCP_NOT_OPEN ||

@@ -103,8 +103,8 @@ void xct_visit_report(const struct xct_visit *v, const struct xct_event *event);
 /* The packet fits no connection, for @reason: counted, and judged. */
 void xct_policy_invalid(struct xct_visit *v, enum xct_reason reason);
 
-/* The same, for what its protocol's tracker has found. */
-void xct_policy_invalid_flow(struct xct_visit *v, const struct xct_l4_ctx *ctx);
+/* The same, for what its protocol's tracker has found (v->ctx). */
+void xct_policy_invalid_flow(struct xct_visit *v);
 void xct_policy_judge_invalid(struct xct_visit *v);
 
 /* Does any chain have rules about packets of @cls? */
