@@ -103,7 +103,14 @@ void xct_engine_prepare(struct xct_engine *eng, struct xct_visit *visits,
 		xct_table_prefetch_slot(&eng->table, v->hash);
 	}
 	/* A packet alone would wait for the one as for the other. */
-	for (unsigned int i = 0; n > 1 && i < n; i++)
-		visits[i].seen = xct_table_prefetch_flow(
-			&eng->table, visits[i].hash, visits[i].tuple.proto);
+	for (unsigned int i = 0; n > 1 && i < n; i++) {
+		struct xct_visit *v = &visits[i];
+
+		/* Packets of a flow come one after another. */
+		if (i > 0 && v->hash == v[-1].hash)
+			v->seen = v[-1].seen;
+		else
+			v->seen = xct_table_prefetch_flow(&eng->table, v->hash,
+							  v->tuple.proto);
+	}
 }

@@ -38,12 +38,13 @@
 struct xct_journal {
 	uint32_t number; /* of the record, from 1; 0: there is no such packet */
 	uint32_t dir;
-	xct_msec expires_at;
 	uint32_t status; /* 0, which no flow has: there was none */
 	uint32_t unused;
-	union xct_track track;
 	uint64_t packets;
 	uint64_t bytes;
+	/* A cache line: */
+	union xct_track track;
+	xct_msec expires_at;
 };
 
 struct xct_region_header {
