@@ -61,6 +61,24 @@ static void make_subject(const struct xct_visit *v,
 	}
 }
 
+/*
+ * What a rule is asked about. An ICMP error stands in @v as a packet of the
+ * connection that it speaks of, but to rules it is what it is on the wire.
+ */
+static const struct xct_tuple *as_rules_see(const struct xct_visit *v,
+					    const struct xct_tuple *now,
+					    struct xct_tuple *error)
+{
+	if (!v->is_error)
+		return now;
+	*error = (struct xct_tuple){ .family = v->pkt.family,
+				     .proto = v->pkt.proto,
+				     .icmp_type = v->pkt.l4[0],
+				     .icmp_code = v->pkt.l4[1] };
+	xct_pkt_addrs(&v->pkt, &error->src, &error->dst);
+	return error;
+}
+
 void xct_policy_count(struct xct_visit *v, const struct xct_rule *rule)
 {
 	v->eng->rs->hits[rule->id]++;
@@ -142,9 +160,11 @@ bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
 	uint8_t action = chain->policy, how = chain->reject;
 	enum xct_reason reason = XCT_REASON_DEFAULT;
 	struct xct_subject subject;
+	struct xct_tuple error;
 	uint32_t i;
 
-	make_subject(v, now, flow ? flow->status : 0, cls, &subject);
+	make_subject(v, as_rules_see(v, now, &error), flow ? flow->status : 0,
+		     cls, &subject);
 	for (i = 0; i < chain->n; i++) {
 		const struct xct_rule *rule = &chain->rules[i];
 

@@ -842,6 +842,42 @@ static void icmp_error_about_nothing_is_invalid(void **state)
 	assert_int_equal(1, counted(w, XCT_REASON_ICMP_QUOTE));
 }
 
+static void rules_are_asked_about_the_icmp_error_itself(void **state)
+{
+	static const char *const drops[] = {
+		"proto: icmp",	    "proto: icmp, icmp-type: 3, icmp-code: 3",
+		"src: 192.0.2.99",  "dst: 10.0.0.2",
+		"translated: snat",
+	};
+	static const char *const passes[] = {
+		"proto: udp",	     "proto: icmp, icmp-type: 3, icmp-code: 4",
+		"src: 198.51.100.9", "dst: 203.0.113.1",
+		"translated: dnat",
+	};
+	struct world *w = *state;
+	struct packet p, error;
+	char yaml[256];
+
+	use_rules(w, MASQUERADE);
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+	(void)forward(w, &p, LAN, WAN, false);
+	for (size_t i = 0; i < 2 * XCT_ARRAY_SIZE(drops); i++) {
+		bool is_drop = i < XCT_ARRAY_SIZE(drops);
+
+		snprintf(
+			yaml, sizeof(yaml),
+			MASQUERADE "filter: {forward: {default: accept, rules: "
+				   "[{state: related, %s, drop: yes}]}}\n",
+			is_drop ? drops[i] : passes[i - XCT_ARRAY_SIZE(drops)]);
+		use_rules(w, yaml);
+		packet_error(&error, "192.0.2.99", "203.0.113.1", &p, 28);
+		assert_int_equal(is_drop ? XCT_VERDICT_DROP
+					 : XCT_VERDICT_ACCEPT,
+				 forward(w, &error, WAN, LAN, true));
+		assert_int_equal(XCT_CLASS_RELATED, w->res.cls);
+	}
+}
+
 static void
 icmp_error_with_ports_alone_is_related_but_not_translated(void **state)
 {
@@ -1890,6 +1926,7 @@ int main(void)
 		TEST(gre_is_translated_by_its_addresses_alone),
 		TEST(icmp_error_is_translated_inside_and_out),
 		TEST(icmp_error_about_nothing_is_invalid),
+		TEST(rules_are_asked_about_the_icmp_error_itself),
 		TEST(icmp_error_with_ports_alone_is_related_but_not_translated),
 		TEST(a_quoted_tcp_checksum_is_translated_in_a_whole_header),
 		TEST(icmp_error_to_somebody_else_is_invalid_at_a_late_hook),
