@@ -58,12 +58,6 @@ static const char *const defrags[] = {
 	"-m conntrack --ctstate UNTRACKED -j RETURN",
 };
 
-/* Not for this host nor for many: to be forwarded. */
-static const char *const dying[FAMILIES] = {
-	"-m ttl --ttl-lt 2 -m addrtype --dst-type UNICAST ",
-	"-m hl --hl-lt 2 -m addrtype --dst-type UNICAST ",
-};
-
 struct installed {
 	struct xct_hookplan kept; /* all that was selected since forget() */
 	size_t newest_n;	  /* selectors of the newest configuration */
@@ -129,8 +123,8 @@ static void probe(struct xct_hookabilities *able, enum family f)
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(defrags) && !able->defrag; i++)
 		if (can(f, defrags[i]))
 			able->defrag = defrags[i];
-	if (can(f, dying[f]))
-		able->dying = dying[f];
+	if (can(f, xct_hooks_dying[f]))
+		able->dying = xct_hooks_dying[f];
 }
 
 /* -------------------------------------------------------------- removing */
@@ -169,7 +163,7 @@ static int remove_family(enum family f, char **error)
 	rc = survey_take(&survey, f, error);
 	if (rc || xct_hooksurvey_is_empty(&survey))
 		return rc;
-	text = xct_hooktext_remove(&survey);
+	text = xct_hooktext_remove(&survey, af_of(f));
 	if (!text)
 		return -ENOMEM;
 	rc = xct_iptables_restore(af_of(f), text, error);
@@ -352,7 +346,7 @@ int xct_hooks_check(const struct xct_hooks *hooks, char **error)
 		ret = survey_take(&survey, (enum family)f, error);
 		if (ret)
 			return ret < 0 ? ret : -EIO;
-		if (!xct_hooksurvey_has(&survey, in->text))
+		if (!xct_hooksurvey_has(&survey, in->text, &in->able))
 			return 0;
 	}
 	return 1;
@@ -365,7 +359,7 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 		       uint8_t family)
 {
 	enum family f = family == AF_INET ? V4 : V6;
-	struct xct_hookabilities able = { defrags[0], dying[f] };
+	struct xct_hookabilities able = { defrags[0], xct_hooks_dying[f] };
 	struct xct_hookplan plan = { { NULL, 0 }, false };
 	char *text = NULL;
 	int err;

@@ -7,8 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+/*
+ * Theory of operation. Chains of our own are refilled as a whole; what leads to
+ * them, in chains that others use as well, stays as it was added. A packet pays
+ * 40 to 50 ns for each jump, so the one to selectors is there only if there are
+ * some, and what has no hop left is told apart before it.
+ */
 enum table { RAW, MANGLE };
+
+enum chain { C_RAW, C_PRE, C_EARLY, C_IN, C_OUT, C_POST, C_DONE, C_DEFRAG };
 
 const char *const xct_hooktables[XCT_HOOKTABLES] = { "raw", "mangle" };
 
@@ -16,23 +25,29 @@ static const struct {
 	enum table table;
 	const char *name;
 } chains[] = {
-	{ RAW, "XCT-RAW" },	 { MANGLE, "XCT-PRE" },
-	{ MANGLE, "XCT-EARLY" }, { MANGLE, "XCT-IN" },
-	{ MANGLE, "XCT-OUT" },	 { MANGLE, "XCT-POST" },
-	{ MANGLE, "XCT-DONE" },	 { MANGLE, "XCT-DEFRAG" },
+	[C_RAW] = { RAW, "XCT-RAW" },
+	[C_PRE] = { MANGLE, "XCT-PRE" },
+	[C_EARLY] = { MANGLE, "XCT-EARLY" },
+	[C_IN] = { MANGLE, "XCT-IN" },
+	[C_OUT] = { MANGLE, "XCT-OUT" },
+	[C_POST] = { MANGLE, "XCT-POST" },
+	[C_DONE] = { MANGLE, "XCT-DONE" },
+	[C_DEFRAG] = { MANGLE, "XCT-DEFRAG" },
 };
 
+/* That to XCT-EARLY is for what dies here. */
 static const struct {
-	enum table table;
 	const char *base;
-	const char *chain;
+	enum chain chain;
 } jumps[] = {
-	{ RAW, "PREROUTING", "XCT-RAW" },
-	{ RAW, "OUTPUT", "XCT-RAW" },
-	{ MANGLE, "PREROUTING", "XCT-PRE" },
-	{ MANGLE, "INPUT", "XCT-IN" },
-	{ MANGLE, "OUTPUT", "XCT-OUT" },
-	{ MANGLE, "POSTROUTING", "XCT-POST" },
+	{ "PREROUTING", C_RAW },   { "OUTPUT", C_RAW }, { "PREROUTING", C_PRE },
+	{ "PREROUTING", C_EARLY }, { "INPUT", C_IN },	{ "OUTPUT", C_OUT },
+	{ "POSTROUTING", C_POST },
+};
+
+const char *const xct_hooks_dying[2] = {
+	"-m ttl --ttl-lt 2 -m addrtype --dst-type UNICAST ",
+	"-m hl --hl-lt 2 -m addrtype --dst-type UNICAST ",
 };
 
 _Static_assert(XCT_ARRAY_SIZE(chains) == XCT_HOOKCHAINS &&
@@ -46,14 +61,49 @@ static void write_chains(FILE *f, enum table table)
 			fprintf(f, ":%s - [0:0]\n", chains[i].name);
 }
 
-/* The jumps that @survey (NULL: nothing is there) does not show. */
+/* With @n_pre rules in XCT-PRE. */
+static bool is_wanted(size_t jump, size_t n_pre,
+		      const struct xct_hookabilities *able)
+{
+	switch (jumps[jump].chain) {
+	case C_PRE:
+		return n_pre > 0;
+	case C_EARLY:
+		return able->dying;
+	default:
+		return true;
+	}
+}
+
+/* @dying: of xct_hooks_dying. */
+static void format_jump(char *s, size_t size, char command, size_t jump,
+			const char *dying)
+{
+	snprintf(s, size, "-%c %s %s-j %s", command, jumps[jump].base,
+		 jumps[jump].chain == C_EARLY ? dying : "",
+		 chains[jumps[jump].chain].name);
+}
+
+static void write_jump(FILE *f, char command, size_t jump, const char *dying)
+{
+	char s[128];
+
+	format_jump(s, sizeof(s), command, jump, dying);
+	fprintf(f, "%s\n", s);
+}
+
+/* Those that are wanted and that @survey (NULL: nothing is there) does not
+ * show. */
 static void write_jumps(FILE *f, enum table table,
-			const struct xct_hooksurvey *survey)
+			const struct xct_hookplan *plan,
+			const struct xct_hooksurvey *survey,
+			const struct xct_hookabilities *able)
 {
 	for (size_t i = 0; i < XCT_HOOKJUMPS; i++)
-		if (jumps[i].table == table && !(survey && survey->jumps[i]))
-			fprintf(f, "-A %s -j %s\n", jumps[i].base,
-				jumps[i].chain);
+		if (chains[jumps[i].chain].table == table &&
+		    is_wanted(i, plan->pre.n, able) &&
+		    !(survey && survey->jumps[i]))
+			write_jump(f, 'A', i, able->dying);
 }
 
 static void format_queue(char *s, size_t size,
@@ -83,8 +133,6 @@ static void write_mangle(FILE *f, const struct xct_hookplan *plan,
 
 	for (size_t i = 0; i < plan->pre.n; i++)
 		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", plan->pre.v[i]);
-	if (able->dying)
-		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", able->dying);
 	/* Names are dear to compare in nf_tables: of the packets that only pass
 	 * through, none is asked whether it came in by "lo". */
 	fprintf(f, "-A XCT-EARLY ! -i lo %s\n", queue);
@@ -130,7 +178,7 @@ char *xct_hooktext_install(const struct xct_hookplan *plan,
 			fprintf(f, "-A XCT-RAW -j CT --notrack\n");
 		else
 			write_mangle(f, plan, settings, workers, able);
-		write_jumps(f, (enum table)t, survey);
+		write_jumps(f, (enum table)t, plan, survey, able);
 		fprintf(f, "COMMIT\n");
 	}
 	if (fclose(f) != 0) {
@@ -142,8 +190,9 @@ char *xct_hooktext_install(const struct xct_hookplan *plan,
 
 /* ------------------------------------------------------------ taking away */
 
-char *xct_hooktext_remove(const struct xct_hooksurvey *survey)
+char *xct_hooktext_remove(const struct xct_hooksurvey *survey, int af)
 {
+	const char *dying = xct_hooks_dying[af == AF_INET ? 0 : 1];
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
@@ -154,9 +203,9 @@ char *xct_hooktext_remove(const struct xct_hooksurvey *survey)
 		fprintf(out, "*%s\n", xct_hooktables[t]);
 		for (size_t i = 0; i < XCT_HOOKJUMPS; i++)
 			for (unsigned int n = survey->jumps[i];
-			     n > 0 && (int)jumps[i].table == t; n--)
-				fprintf(out, "-D %s -j %s\n", jumps[i].base,
-					jumps[i].chain);
+			     n > 0 && (int)chains[jumps[i].chain].table == t;
+			     n--)
+				write_jump(out, 'D', i, dying);
 		for (size_t i = 0; i < XCT_HOOKCHAINS; i++)
 			if (survey->chains[i] && (int)chains[i].table == t)
 				fprintf(out, "-F %s\n", chains[i].name);
@@ -189,18 +238,28 @@ static bool is_rule_of(const char *line, const char *chain)
 	       strncmp(line + 3, chain, n) == 0 && line[3 + n] == ' ';
 }
 
+/* In the words that it was written in, of either family. */
+static bool is_jump(const char *line, size_t jump)
+{
+	bool is_there = false;
+	char want[128];
+
+	for (size_t f = 0; f < XCT_ARRAY_SIZE(xct_hooks_dying); f++) {
+		format_jump(want, sizeof(want), 'A', jump, xct_hooks_dying[f]);
+		is_there |= strcmp(line, want) == 0;
+	}
+	return is_there;
+}
+
 /* Note in @survey what one line of iptables-save shows. */
 static void survey_line(struct xct_hooksurvey *survey, enum table table,
 			const char *line)
 {
 	char want[64];
 
-	for (size_t i = 0; i < XCT_HOOKJUMPS; i++) {
-		snprintf(want, sizeof(want), "-A %s -j %s", jumps[i].base,
-			 jumps[i].chain);
-		if (jumps[i].table == table && strcmp(line, want) == 0)
+	for (size_t i = 0; i < XCT_HOOKJUMPS; i++)
+		if (chains[jumps[i].chain].table == table && is_jump(line, i))
 			survey->jumps[i]++;
-	}
 	for (size_t i = 0; i < XCT_HOOKCHAINS; i++) {
 		size_t n = (size_t)snprintf(want, sizeof(want), ":%s ",
 					    chains[i].name);
@@ -230,7 +289,8 @@ bool xct_hooksurvey_is_empty(const struct xct_hooksurvey *survey)
 	return memcmp(survey, &empty, sizeof(empty)) == 0;
 }
 
-bool xct_hooksurvey_has(const struct xct_hooksurvey *survey, const char *text)
+bool xct_hooksurvey_has(const struct xct_hooksurvey *survey, const char *text,
+			const struct xct_hookabilities *able)
 {
 	unsigned int want[XCT_HOOKCHAINS] = { 0 };
 	const char *line = text;
@@ -242,7 +302,7 @@ bool xct_hooksurvey_has(const struct xct_hooksurvey *survey, const char *text)
 		line += *line != '\0';
 	}
 	for (size_t i = 0; i < XCT_HOOKJUMPS; i++)
-		if (survey->jumps[i] == 0)
+		if (survey->jumps[i] == 0 && is_wanted(i, want[C_PRE], able))
 			return false;
 	return memcmp(want, survey->rules, sizeof(want)) == 0;
 }
@@ -252,7 +312,8 @@ bool xct_hooks_are_in(const char *table, const char *chain)
 	bool is_table = false;
 
 	for (size_t i = 0; i < XCT_HOOKJUMPS; i++) {
-		if (strcmp(table, xct_hooktables[jumps[i].table]) != 0)
+		if (strcmp(table,
+			   xct_hooktables[chains[jumps[i].chain].table]) != 0)
 			continue;
 		is_table = true;
 		if (chain && strcmp(chain, jumps[i].base) == 0)

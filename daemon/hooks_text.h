@@ -6,7 +6,7 @@
 #include "daemon/hooks_plan.h"
 
 #define XCT_HOOKCHAINS 8 /* of our own */
-#define XCT_HOOKJUMPS  6 /* to them */
+#define XCT_HOOKJUMPS  7 /* to them */
 #define XCT_HOOKTABLES 2
 
 extern const char *const xct_hooktables[XCT_HOOKTABLES];
@@ -14,8 +14,12 @@ extern const char *const xct_hooktables[XCT_HOOKTABLES];
 /* What this kernel is able to do, in the words of iptables. */
 struct xct_hookabilities {
 	const char *defrag; /* see defrags[]; NULL: none of them */
-	const char *dying;  /* matches a TTL that is over; NULL: cannot */
+	const char *dying;  /* see xct_hooks_dying; NULL: cannot */
 };
+
+/* Of IPv4 and of IPv6: no hop is left, and it is not for this host nor for many,
+ * so it was to be forwarded. */
+extern const char *const xct_hooks_dying[2];
 
 /* What iptables-save shows of ours. */
 struct xct_hooksurvey {
@@ -35,9 +39,9 @@ char *xct_hooktext_install(const struct xct_hookplan *plan,
 			   const struct xct_hooksurvey *survey,
 			   const struct xct_hookabilities *able);
 
-/* What takes the jumps away that @survey shows, and empties the chains. Caller
- * frees; NULL: no memory. */
-char *xct_hooktext_remove(const struct xct_hooksurvey *survey);
+/* What takes the jumps away that @survey, of family @af, shows, and empties the
+ * chains. Caller frees; NULL: no memory. */
+char *xct_hooktext_remove(const struct xct_hooksurvey *survey, int af);
 
 /* Then chain @i, of XCT_HOOKCHAINS, may be deleted. False: it is not there. */
 bool xct_hooktext_remove_chain(const struct xct_hooksurvey *survey, size_t i,
@@ -49,9 +53,10 @@ void xct_hooksurvey_note(struct xct_hooksurvey *survey, int table, char *saved);
 
 bool xct_hooksurvey_is_empty(const struct xct_hooksurvey *survey);
 
-/* Does @survey show as many rules in each chain as @text, which was installed,
- * and the jumps to them? Who removes hooks flushes or deletes. */
-bool xct_hooksurvey_has(const struct xct_hooksurvey *survey, const char *text);
+/* Does @survey show as many rules in each chain as @text, which was installed
+ * with @able, and the jumps to them? Who removes hooks flushes or deletes. */
+bool xct_hooksurvey_has(const struct xct_hooksurvey *survey, const char *text,
+			const struct xct_hookabilities *able);
 
 /* Are any hooks in this chain of this table (iptables' names)? @chain NULL:
  * in any chain of it. */

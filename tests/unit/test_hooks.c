@@ -99,8 +99,6 @@ static unsigned int rules_in(const char *text, const char *chain)
 	return n;
 }
 
-/* Rules of XCT-PRE that every plan has: hops that are over. */
-#define FIXED	    1
 #define LOCAL	    "-A XCT-PRE -m addrtype --dst-type LOCAL -g XCT-EARLY"
 #define ICMP_ERRORS 5 /* IPv4 types */
 
@@ -131,8 +129,6 @@ static void masquerade_queues_local_destinations_early(void **state)
 		":XCT-DONE - [0:0]\n"
 		":XCT-DEFRAG - [0:0]\n"
 		"-A XCT-PRE -m addrtype --dst-type LOCAL -g XCT-EARLY\n"
-		"-A XCT-PRE -m %s-lt 2 -m addrtype --dst-type UNICAST "
-		"-g XCT-EARLY\n"
 		"-A XCT-EARLY ! -i lo -j NFQUEUE --queue-num 7\n"
 		"-A XCT-IN -i lo -j RETURN\n"
 		"-A XCT-IN -m mark --mark 0x20000000/0x30000000 -g XCT-DONE\n"
@@ -143,6 +139,8 @@ static void masquerade_queues_local_destinations_early(void **state)
 		"-A XCT-DONE -j MARK --set-xmark 0x0/0x30000000\n"
 		"-A XCT-DEFRAG -m socket -j RETURN\n"
 		"-A PREROUTING -j XCT-PRE\n"
+		"-A PREROUTING -m %s-lt 2 -m addrtype --dst-type UNICAST "
+		"-j XCT-EARLY\n"
 		"-A INPUT -j XCT-IN\n"
 		"-A OUTPUT -j XCT-OUT\n"
 		"-A POSTROUTING -j XCT-POST\n"
@@ -167,7 +165,8 @@ static void without_translation_no_destination_is_queued_early(void **state)
 	char *text;
 
 	text = render(w, AF_INET);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 0);
+	assert_null(strstr(text, "-A PREROUTING -j XCT-PRE"));
 	assert_null(strstr(text, "LOCAL"));
 	free(text);
 
@@ -232,13 +231,13 @@ static void snat_addresses_are_queued_early_in_their_family(void **state)
 	range(&add_rule(w, XCT_ACT_SNAT)->nat.addr, "203.0.113.7");
 
 	text = render(w, AF_INET);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 2);
 	assert_has(text, "-A XCT-PRE -d 203.0.113.7 -g XCT-EARLY");
 	assert_has(text, "-A XCT-PRE -m iprange --dst-range "
 			 "203.0.113.8-203.0.113.20 -g XCT-EARLY");
 	free(text);
 	text = render(w, AF_INET6);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 1);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 1);
 	assert_has(text, "-A XCT-PRE -d 2001:db8::5 -g XCT-EARLY");
 	free(text);
 }
@@ -263,7 +262,7 @@ static void dnat_conditions_are_combined(void **state)
 	rule->match.proto = 0;
 
 	text = render(w, AF_INET);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2 + ICMP_ERRORS);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 2 + ICMP_ERRORS);
 	assert_has(text, "-A XCT-PRE -i eth0 -d 192.0.2.1 -p 6 -m multiport "
 			 "--dports 80,8000:8080 -g XCT-EARLY");
 	assert_has(text, "-A XCT-PRE -i vlan+ -d 192.0.2.1 -p 6 -m multiport "
@@ -283,7 +282,7 @@ static void dnat_conditions_are_combined(void **state)
 	/* The new destination says the family too. */
 	range(&rule->nat.addr, "10.0.0.10");
 	text = render(w, AF_INET6);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 0);
 	free(text);
 }
 
@@ -351,12 +350,12 @@ static void too_many_combinations_become_wider(void **state)
 	w->addrset.n = 32;
 	rule->match.in = rule->match.dst = 0;
 	text = render(w, AF_INET);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 64 + ICMP_ERRORS);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 64 + ICMP_ERRORS);
 	free(text);
 
 	w->addrset.n = 33;
 	text = render(w, AF_INET);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2 + ICMP_ERRORS);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 2 + ICMP_ERRORS);
 	assert_has(text, "-A XCT-PRE -i if0 -g XCT-EARLY");
 	assert_has(text, "-A XCT-PRE -i if1 -g XCT-EARLY");
 	free(text);
@@ -370,7 +369,7 @@ static void rules_for_own_connections_queue_output(void **state)
 
 	add_rule(w, XCT_ACT_EXEMPT);
 	text = render(w, AF_INET);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 0);
 	assert_int_equal(rules_in(text, "XCT-OUT"), 0);
 	free(text);
 
@@ -378,7 +377,7 @@ static void rules_for_own_connections_queue_output(void **state)
 	rule->is_local = true;
 	rule->match.family = AF_INET;
 	text = render(w, AF_INET);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 0);
 	assert_has(text, "-A XCT-OUT -m mark --mark 0x20000000/0x30000000 "
 			 "-j RETURN");
 	assert_has(text, "-A XCT-OUT -j NFQUEUE --queue-num 7");
@@ -404,11 +403,11 @@ static void what_a_predecessor_selected_stays_selected(void **state)
 	text = xct_hooks_render(hooks, &w->config, 1, AF_INET);
 	assert_has(text, "-A XCT-PRE -d 198.51.100.7 -g XCT-EARLY");
 	assert_has(text, "-A XCT-PRE -g XCT-EARLY");
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED + 2);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 2);
 	assert_int_equal(rules_in(text, "XCT-OUT"), 0);
 	free(text);
 	text = xct_hooks_render(hooks, &w->config, 1, AF_INET6);
-	assert_int_equal(rules_in(text, "XCT-PRE"), FIXED);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 0);
 	assert_int_equal(rules_in(text, "XCT-OUT"), 2);
 	free(text);
 	assert_true(xct_hooks_has_retained(hooks));
