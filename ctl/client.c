@@ -6,11 +6,34 @@
 #include "ctl/client.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define LOOK_US 50000 /* between two looks at the service */
+
+/* systemd tells an ExecReload= which process is to reload. If that one dies its
+ * successor is started when we have left, and not before: nobody would answer. */
+static void follow_service(struct xct_client *client)
+{
+	const struct timeval timeout = { .tv_usec = LOOK_US };
+	const char *pid = getenv("MAINPID");
+
+	client->service = pid ? (pid_t)atol(pid) : 0;
+	if (client->service > 0 &&
+	    setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+		       sizeof(timeout)))
+		client->service = 0; /* then it is waited for */
+}
+
+static bool is_service_dead(const struct xct_client *client)
+{
+	return client->service > 0 && kill(client->service, 0) < 0 &&
+	       errno == ESRCH;
+}
 
 int xct_client_open(struct xct_client *client, const char *path)
 {
@@ -33,6 +56,7 @@ int xct_client_open(struct xct_client *client, const char *path)
 		ret = -errno;
 		goto err_fd;
 	}
+	follow_service(client);
 	return 0;
 
 err_fd:
@@ -67,18 +91,21 @@ static int send_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
-static int recv_all(int fd, void *data, size_t len)
+static int recv_all(const struct xct_client *client, void *data, size_t len)
 {
 	uint8_t *p = data;
 	ssize_t n;
 
 	while (len) {
-		n = recv(fd, p, len, MSG_WAITALL);
+		n = recv(client->fd, p, len, MSG_WAITALL);
 		if (n > 0) {
 			p += n;
 			len -= (size_t)n;
 		} else if (n == 0) {
 			return -ECONNRESET;
+		} else if (errno == EAGAIN) {
+			if (is_service_dead(client))
+				return -ECONNRESET;
 		} else if (errno != EINTR) {
 			return -errno;
 		}
@@ -88,13 +115,13 @@ static int recv_all(int fd, void *data, size_t len)
 
 static int recv_frame(struct xct_client *client, struct xct_frame *frame)
 {
-	int ret = recv_all(client->fd, frame, sizeof(*frame));
+	int ret = recv_all(client, frame, sizeof(*frame));
 
 	if (ret)
 		return ret;
 	if (frame->magic != XCT_FRAME_MAGIC || frame->len > XCT_FRAME_MAX)
 		return -EPROTO;
-	return recv_all(client->fd, client->payload, frame->len);
+	return recv_all(client, client->payload, frame->len);
 }
 
 static bool is_data(const struct xct_frame *frame)

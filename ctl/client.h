@@ -3,10 +3,13 @@
 #ifndef XCT_CTL_CLIENT_H
 #define XCT_CTL_CLIENT_H
 
+#include <sys/types.h>
+
 #include "common/frame.h"
 
 struct xct_client {
 	int fd;
+	pid_t service;	  /* that this is part of; 0: of none */
 	uint8_t *payload; /* XCT_FRAME_MAX bytes, owned */
 };
 

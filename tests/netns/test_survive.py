@@ -499,6 +499,33 @@ def test_in_a_crash_loop_the_policy_says_what_passes(policy):
     """)
 
 
+def test_a_death_in_the_middle_of_a_reload_is_one_like_others():
+    """systemd starts the next one when the reload's own process has ended."""
+    out = machine("""
+    mkdir -p /etc/systemd/system/xctd.service.d
+    printf '[Service]\\nWatchdogSec=0\\nTimeoutStartSec=infinity\\n' \\
+        > /etc/systemd/system/xctd.service.d/patient.conf
+    systemctl daemon-reload
+    systemctl start xctd
+    ping -q -i 0.01 -c 200 -W 5 192.0.2.2 > /tmp/ping &
+    until xctctl list | grep -q icmp; do sleep 0.05; done
+    old=$(main_pid)
+    test "$old" -gt 1
+    kill -STOP $old # so that the reload is not over
+    systemctl reload --no-block xctd
+    until [ "$(systemctl show -p ControlPID --value xctd)" != 0 ]; do
+        sleep 0.01
+    done
+    kill -KILL $old
+    until [ "$(main_pid)" != $old ]; do sleep 0.05; done
+    await_state active
+    wait
+    cat /tmp/ping
+    xctctl status | grep 'starts: 2$'
+    """)
+    assert lost(out) == 0
+
+
 def test_deaths_of_one_that_served_are_no_crash_loop():
     out = machine("""
     systemctl start xctd
