@@ -320,11 +320,8 @@ static enum xct_exit start_engine(struct xct_daemon *d)
 	/* Kept with all flows or not at all: one that dies in between leaves
 	 * the file, or these, to the next. */
 	xct_restore_begin(d, is_new);
-	if (d->options.is_kept && is_new) {
-		/* In place of one that could not be used, if there was one. */
-		xct_sd_forget(XCT_KEPT_MEMORY);
-		xct_sd_keep(XCT_KEPT_MEMORY, d->memory.fd);
-	}
+	if (d->options.is_kept && is_new)
+		xct_kept_put_memory(&d->kept, &d->memory);
 	return XCT_EXIT_OK;
 }
 

@@ -39,13 +39,29 @@ void xct_kept_init(struct xct_kept *kept)
 				   .raw = { -1, -1 } };
 }
 
+/* There are two if a predecessor has died while it put one in the other's place,
+ * before it took a packet: the flows in both are the same. */
+static void note_memory(struct xct_kept *kept, const char *name, int fd)
+{
+	bool is_other = strcmp(name, XCT_KEPT_OTHER) == 0;
+
+	if (kept->memory_fd >= 0) {
+		xct_sd_forget(name);
+		close_fd(&fd);
+		return;
+	}
+	kept->memory_fd = fd;
+	kept->memory_name = is_other ? XCT_KEPT_OTHER : XCT_KEPT_MEMORY;
+}
+
 void xct_kept_note(void *ctx, const char *name, int fd)
 {
 	struct xct_kept *kept = ctx;
 	size_t prefix = strlen(XCT_KEPT_QUEUE);
 
-	if (strcmp(name, XCT_KEPT_MEMORY) == 0 && kept->memory_fd < 0) {
-		kept->memory_fd = fd;
+	if (strcmp(name, XCT_KEPT_MEMORY) == 0 ||
+	    strcmp(name, XCT_KEPT_OTHER) == 0) {
+		note_memory(kept, name, fd);
 	} else if (strcmp(name, XCT_KEPT_RULES) == 0 && kept->rules_fd < 0) {
 		kept->rules_fd = fd;
 	} else if (strcmp(name, XCT_KEPT_HOOKS) == 0 && kept->hooks_fd < 0) {
@@ -147,6 +163,18 @@ int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 	ret = convert(&old, max_flows, memory);
 	xct_memory_free(&old);
 	return ret;
+}
+
+void xct_kept_put_memory(struct xct_kept *kept, const struct xct_memory *memory)
+{
+	const char *old = kept->memory_name;
+
+	kept->memory_name = old && strcmp(old, XCT_KEPT_MEMORY) == 0
+				    ? XCT_KEPT_OTHER
+				    : XCT_KEPT_MEMORY;
+	xct_sd_keep(kept->memory_name, memory->fd);
+	if (old)
+		xct_sd_forget(old);
 }
 
 /* A file in memory with @text, or -1. */

@@ -13,7 +13,8 @@
 #include "daemon/rawsend.h"
 
 /* Names under which they are kept. */
-#define XCT_KEPT_MEMORY "xct-flows"
+#define XCT_KEPT_MEMORY "xct-flows" /* or, when that is taken: */
+#define XCT_KEPT_OTHER	"xct-flows-2"
 #define XCT_KEPT_SOCKET "xct-socket"
 #define XCT_KEPT_QUEUE	"xct-queue-" /* and its number */
 #define XCT_KEPT_RULES	"xct-rules"
@@ -26,6 +27,8 @@
 struct xct_kept {
 	int listen_fd;
 	int memory_fd;
+	const char
+		*memory_name; /* under which systemd has it; NULL: has none */
 	int rules_fd;
 	int hooks_fd;
 	uint32_t layout; /* of the flows, once they are taken */
@@ -47,6 +50,11 @@ void xct_kept_note(void *ctx, const char *name, int fd);
  * xct_kept_is_usable(). 0 or -errno. */
 int xct_kept_memory(struct xct_kept *kept, uint32_t max_flows,
 		    struct xct_memory *memory, bool *is_new);
+
+/* Have systemd keep @memory, with all flows, in place of what it has: there is
+ * no moment in which it has neither. */
+void xct_kept_put_memory(struct xct_kept *kept,
+			 const struct xct_memory *memory);
 
 /* Can this xctd use the flows of the predecessor (or has there been none)? */
 bool xct_kept_is_usable(const struct xct_kept *kept);

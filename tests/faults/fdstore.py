@@ -98,7 +98,8 @@ class Store:
             self.gone.set()
 
     def _was_in_the_middle(self):
-        fd = self.kept.get("xct-flows")
+        fd = next((fd for name, fd in self.kept.items()
+                   if name.startswith("xct-flows")), None)
         if fd is None:
             return False
         n_done = (PENDING.unpack(os.pread(fd, PENDING.size, PENDING_AT +

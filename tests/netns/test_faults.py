@@ -456,6 +456,25 @@ def test_a_death_while_a_snapshot_is_restored_neither_loses_nor_doubles(
     connection.close()
 
 
+@pytest.mark.parametrize("lives", [["keep"], ["kept"], ["keep", "kept",
+                                                       "kept"]])
+def test_a_death_while_the_table_is_resized_loses_nothing(lab, store, preload,
+                                                          lives):
+    xctd = store()
+    connection = Connection(lab)
+    before = table(xctd.sock)
+    config = pathlib.Path(xctd.config)
+    for size in 100_000, 1000, 262_144:
+        config.write_text(f"settings: {{table-size: {size}}}\n{POLICY}")
+        xctd.lives = [{**preload, "XCT_DIE": how} for how in lives]
+        xctd.kill(9)
+        wait_for(lambda: not xctd.lives, "all deaths")
+        xctd.await_ready()
+        assert table(xctd.sock) == before
+        assert sum("xct-flows" in name for name in xctd.kept) == 1
+    connection.close()
+
+
 @pytest.mark.parametrize("lacks", ["interface", "address"])
 def test_flows_that_wait_for_their_address_outlive_xctd(lab, store, lacks):
     policy = f"settings: {{snapshot: {lab.dir}/flows}}\n{POLICY}"
