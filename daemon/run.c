@@ -175,8 +175,9 @@ void xct_run_widen_hooks(struct xct_daemon *d)
 	char *error = NULL;
 	int ret;
 
-	if (!d->hooks)
-		return; /* not started yet: that looks for itself */
+	/* Not started yet, which looks for itself; or the operator's. */
+	if (!d->hooks || d->config->settings.hooks == XCT_HOOKS_MANUAL)
+		return;
 	d->widened_ms = xct_clock_now();
 	ret = xct_hooks_widen(d->hooks);
 	if (ret > 0) {

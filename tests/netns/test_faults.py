@@ -358,6 +358,22 @@ def test_a_wall_clock_that_is_set_is_counted(lab, store, preload):
         assert f"the wall clock has been set by {seconds} s" in xctd.messages()
 
 
+def test_manual_hooks_stay_away_when_no_flow_needs_them(lab, store, preload):
+    shift = lab.dir / "shift"
+    shift.write_text("0")
+    xctd = store("hooks: manual\n" + POLICY,
+                 environ={**preload, "XCT_MONOTONIC": str(shift)})
+    subprocess.run([XCTCTL, "-s", xctd.sock, "create", "-p", "udp", "-s",
+                    "10.0.0.9", "-d", SERVER, "--sport", "1", "--dport", "2",
+                    "--src-nat", WAN, "-t", "30"], check=True)
+    (lab.dir / "next").write_text("3600")
+    os.rename(lab.dir / "next", shift)
+    # With this look at the timers comes one at what hooks are for.
+    wait_for(lambda: xctd.stats()["expired"] == 1, "its end")
+    assert hooks_left(lab.router) == ""
+    assert "hooks narrowed" not in xctd.messages()
+
+
 def test_a_snapshot_of_the_future_keeps_the_time_of_its_flows(lab, store,
                                                               preload):
     policy = f"settings: {{snapshot: {lab.dir}/flows}}\n{POLICY}"
