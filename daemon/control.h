@@ -47,7 +47,8 @@ struct xct_control_ops {
 	 * True if the new one is in force. */
 	bool (*reload)(void *ctx, char **text);
 	/* Name every descriptor that a successor needs (xct_takeover_begin());
-	 * they stay the daemon's. 0, or -EBUSY: somebody else sees to that. */
+	 * they stay the daemon's. 0, -EBUSY (somebody else sees to
+	 * that), or -ENOMEM. */
 	int (*takeover)(void *ctx,
 			bool (*fn)(void *arg, const char *name, int fd),
 			void *arg);

@@ -105,42 +105,44 @@ static bool reload(void *ctx, char **text)
 	return xct_reload(ctx, text);
 }
 
-static bool hand_hooks(struct xct_daemon *d,
-		       bool (*fn)(void *arg, const char *name, int fd),
-		       void *arg)
+static bool hand_over(struct xct_daemon *d, int hooks_fd,
+		      bool (*fn)(void *arg, const char *name, int fd),
+		      void *arg)
 {
-	int fd = xct_kept_hooks_file(d->hooks);
-	bool is_sent = fd >= 0 && fn(arg, XCT_KEPT_HOOKS, fd);
-
-	if (fd >= 0)
-		(void)close(fd); /* the other side has it */
-	return is_sent;
-}
-
-static int takeover(void *ctx, bool (*fn)(void *arg, const char *name, int fd),
-		    void *arg)
-{
-	struct xct_daemon *d = ctx;
 	char name[32];
 
-	/* Its manager would miss it, and start another beside the new one. */
-	if (d->options.is_kept)
-		return -EBUSY;
 	if (!fn(arg, XCT_KEPT_MEMORY, d->memory.fd) ||
 	    !fn(arg, XCT_KEPT_SOCKET, d->listen_fd) ||
 	    !fn(arg, XCT_KEPT_RAW4, d->raw.fd4) ||
-	    (d->raw.fd6 >= 0 && !fn(arg, XCT_KEPT_RAW6, d->raw.fd6)))
-		return 0; /* the end of the answer says so */
-	if (!hand_hooks(d, fn, arg))
-		return 0;
+	    (d->raw.fd6 >= 0 && !fn(arg, XCT_KEPT_RAW6, d->raw.fd6)) ||
+	    !fn(arg, XCT_KEPT_HOOKS, hooks_fd))
+		return false;
 	for (unsigned int i = 0; i < d->n_workers; i++) {
 		const struct xct_nfq *nfq = xct_worker_nfq(d->workers[i]);
 
 		snprintf(name, sizeof(name), XCT_KEPT_QUEUE "%u",
 			 xct_nfq_number(nfq));
 		if (!fn(arg, name, xct_nfq_fd(nfq)))
-			return 0;
+			return false;
 	}
+	return true;
+}
+
+static int takeover(void *ctx, bool (*fn)(void *arg, const char *name, int fd),
+		    void *arg)
+{
+	struct xct_daemon *d = ctx;
+	int hooks_fd;
+
+	/* Its manager would miss it, and start another beside the new one. */
+	if (d->options.is_kept)
+		return -EBUSY;
+	hooks_fd = xct_kept_hooks_file(d->hooks);
+	if (hooks_fd < 0)
+		return -ENOMEM;
+	/* If it fails the end of the answer says so. */
+	(void)hand_over(d, hooks_fd, fn, arg);
+	(void)close(hooks_fd); /* the other side has it */
 	return 0;
 }
 

@@ -6,6 +6,7 @@ import mmap
 import os
 import pathlib
 import re
+import resource
 import signal
 import struct
 import subprocess
@@ -218,6 +219,23 @@ def test_a_takeover_of_a_layout_to_come_changes_nothing(routed):
     assert lost(ping.communicate(timeout=20)[0]) == 0
     take_over(routed, xctd)
     xctd.stop()
+
+
+def test_a_takeover_that_cannot_be_whole_changes_nothing(routed):
+    xctd = routed.start_xctd(POLICY)
+    pid = xctd.process.pid
+    used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    # Room for the successor's connection, and for no other descriptor.
+    room = next(n for n in range(soft) if len(set(range(n)) - used) == 1)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (room, hard))
+    done = routed.router.run(XCTD, "--takeover", "-c", str(xctd.config), "-s",
+                             xctd.sock, check=False, timeout=20)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    assert done.returncode == 1
+    assert "cannot take over from the xctd that runs" in done.stderr
+    assert "leaving" not in xctd.messages()
+    assert lost(pings(routed.client, 5, 0.05).communicate(timeout=20)[0]) == 0
 
 
 def test_a_takeover_from_a_service_changes_nothing(routed):
