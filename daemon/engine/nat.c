@@ -26,8 +26,8 @@ uint32_t xct_random_next(struct xct_random *rnd)
 	return (uint32_t)xct_siphash(&rnd->key, &rnd->counter, 1);
 }
 
-/* Would a flow that leaves as @t answer to a tuple that is another's? One whose
- * only packet died in the router gives way. */
+/* Would a flow that leaves as @t answer to a tuple that is another's? One that
+ * is over, and waits for its last packet or for the error about it, gives way. */
 static bool is_used(const struct xct_nat *nat, const struct xct_tuple *t)
 {
 	struct xct_tuple reply;
@@ -38,8 +38,7 @@ static bool is_used(const struct xct_nat *nat, const struct xct_tuple *t)
 	    !xct_table_is_taken(nat->tbl, &reply, nat->flow))
 		return false;
 	old = xct_table_find(nat->tbl, &reply, &dir);
-	if (!old || old == nat->flow || old->status & XCT_STATUS_CONFIRMED ||
-	    !(old->status & XCT_STATUS_DYING))
+	if (!old || old == nat->flow || !(old->status & XCT_STATUS_DYING))
 		return true;
 	nat->evict(nat->ctx, old);
 	return false;
