@@ -232,6 +232,18 @@ static inline unsigned int halves_of(const struct xct_flow *flow,
 	return halves;
 }
 
+/* Does it go to another address than it came for? Only an early hook can do that:
+ * a port can be changed anywhere. */
+static inline bool is_readdressed(const struct xct_flow *flow, enum xct_dir dir,
+				  unsigned int halves)
+{
+	enum xct_dir other = dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
+
+	return halves & XCT_HALF_DST &&
+	       !xct_addr_equal(&flow->side[dir].tuple.dst,
+			       &flow->side[other].tuple.src);
+}
+
 static XCT_APART void keep_id(const struct xct_pkt *pkt,
 			      const struct xct_l4_ops *l4,
 			      struct xct_tuple *target)
@@ -562,8 +574,6 @@ static XCT_APART void late_unknown(struct xct_visit *v)
 static void late_known(struct xct_visit *v)
 {
 	unsigned int halves = halves_of(v->flow, v->dir);
-	enum xct_dir other =
-		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
 	enum tracked tracked;
 
 	if (!(v->flow->status & XCT_STATUS_CONFIRMED)) {
@@ -572,11 +582,10 @@ static void late_known(struct xct_visit *v)
 					  : XCT_REASON_FLOW_GONE);
 		return;
 	}
-	/* A port can be changed anywhere, but it has been routed already. An
-	 * error that goes elsewhere is not the flow's: track() says so. */
-	if (halves & XCT_HALF_DST && (!v->is_error || is_related(v)) &&
-	    !xct_addr_equal(&v->flow->side[v->dir].tuple.dst,
-			    &v->flow->side[other].tuple.src)) {
+	/* It has been routed already. An error that goes elsewhere is not the
+	 * flow's: track() says so. */
+	if (is_readdressed(v->flow, v->dir, halves) &&
+	    (!v->is_error || is_related(v))) {
 		xct_visit_drop(v, XCT_REASON_LATE_HOOK);
 		return;
 	}
@@ -623,7 +632,25 @@ static bool is_met_late(const struct xct_flow *flow, enum xct_dir dir,
 	return flow->status & XCT_STATUS_CONFIRMED &&
 	       !(flow->status &
 		 (XCT_STATUS_DYING | XCT_STATUS_MET_EARLY(dir))) &&
-	       flow->expires_at > now && !(halves_of(flow, dir) & XCT_HALF_DST);
+	       flow->expires_at > now &&
+	       !is_readdressed(flow, dir, halves_of(flow, dir));
+}
+
+/* The flow of a packet that is quoted as it came, though its port would have been
+ * changed: by a late hook. */
+static void find_flow_of_refused(struct xct_visit *v)
+{
+	struct xct_tuple quoted;
+	struct xct_flow *flow;
+	enum xct_dir dir;
+
+	if (!xct_tuple_invert(&v->tuple, &quoted))
+		return;
+	flow = xct_table_find(&v->eng->table, &quoted, &dir);
+	if (!flow || !is_met_late(flow, dir, v->now))
+		return;
+	v->flow = flow;
+	v->dir = dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
 }
 
 /*
@@ -727,8 +754,11 @@ static XCT_APART bool late_on_behalf(struct xct_visit *v)
 		}
 		/* The packet it is about may have opened no flow: it did not
 		 * come so far. */
-		if (is_about_size(v))
+		if (is_about_size(v)) {
+			if (!v->flow)
+				find_flow_of_refused(v);
 			track_refused(v);
+		}
 		xct_visit_set_class(v, XCT_CLASS_RELATED);
 	}
 	if (!xct_policy_filter_related(v))
