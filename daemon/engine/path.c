@@ -306,12 +306,6 @@ static bool may_rewrite(struct xct_visit *v, unsigned int halves)
 		xct_visit_drop(v, XCT_REASON_ICMP_REDIRECT);
 		return false;
 	}
-	/* What is quoted is rewritten too, for which less is not enough. */
-	if (v->is_error && v->quoted.l4_have < 8 &&
-	    xct_l4(v->quoted.family, v->quoted.proto)->rewrite) {
-		xct_visit_drop(v, XCT_REASON_ICMP_QUOTE);
-		return false;
-	}
 	if (!can_rewrite(v, halves)) {
 		xct_visit_drop(v, XCT_REASON_NAT_HEADER);
 		return false;
@@ -328,6 +322,12 @@ static bool rewrite(struct xct_visit *v, unsigned int halves)
 
 	if (!may_rewrite(v, halves))
 		return false;
+	/* What is quoted is rewritten too, for which less is not enough. */
+	if (v->is_error && v->quoted.l4_have < 8 &&
+	    xct_l4(v->quoted.family, v->quoted.proto)->rewrite) {
+		xct_visit_drop(v, XCT_REASON_ICMP_QUOTE);
+		return false;
+	}
 	/* A packet of one direction becomes the inverse of the other. */
 	(void)xct_tuple_invert(&v->flow->side[other].tuple, &target);
 	if (v->is_error) {
@@ -769,7 +769,7 @@ static XCT_APART bool late_on_behalf(struct xct_visit *v)
 	}
 	halves = halves_of(v->flow, v->dir);
 	/* As the kernel, which translates the other half as well: to what it is
-	 * already. */
+	 * already. A quote that is too short is of a packet that was INVALID. */
 	if (v->is_error && halves && !may_rewrite(v, halves))
 		return true;
 	if (translate(v, halves & XCT_HALF_SRC))
