@@ -694,8 +694,10 @@ static void track_refused(struct xct_visit *v)
 		tracked = track(&dead);
 	else if (!open_flow(&dead))
 		return;
-	if (tracked == TRACKED_INVALID)
+	if (tracked == TRACKED_INVALID) {
+		v->flow = NULL; /* and so nothing translates the error */
 		return;
+	}
 	if (dead.flow)
 		finish(&dead, XCT_STAGE_FRESH, tracked);
 	else
