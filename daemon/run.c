@@ -175,9 +175,8 @@ void xct_run_widen_hooks(struct xct_daemon *d)
 	char *error = NULL;
 	int ret;
 
-	/* Not started yet, which looks for itself; or the operator's. */
-	if (!d->hooks || d->config->settings.hooks == XCT_HOOKS_MANUAL)
-		return;
+	if (!d->hooks)
+		return; /* not started yet: that looks for itself */
 	d->widened_ms = xct_clock_now();
 	ret = xct_hooks_widen(d->hooks);
 	if (ret > 0) {
@@ -218,6 +217,8 @@ static void drop_retained(struct xct_daemon *d, xct_msec now)
 	if (search.is_found)
 		return;
 	xct_hooks_forget(d->hooks);
+	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
+		return; /* only shown, for the operator to install */
 	if (xct_hooks_install(d->hooks, d->config, d->n_workers, &error) != 0)
 		xct_log(LOG_WARNING, "cannot narrow the hooks: %s",
 			error ? error : "no memory");
