@@ -879,7 +879,6 @@ static void visit(struct xct_visit *v)
 void xct_engine_handle(struct xct_engine *eng, struct xct_visit *v,
 		       xct_msec now, struct xct_result *res)
 {
-
 	v->eng = eng;
 	v->res = res;
 	v->now = now;

@@ -145,7 +145,6 @@ static void unlink_main(struct xct_table *tbl, const struct xct_flow *flow,
 			 reference(tbl, flow, dir));
 }
 
-/* Returns whether the flow was in the chain. */
 static void chain(struct xct_table *tbl, uint32_t *head, struct xct_flow *flow,
 		  enum xct_chained which)
 {
