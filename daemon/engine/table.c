@@ -443,6 +443,29 @@ static bool is_ours(const struct xct_region_header *header, uint32_t max_flows)
 	       header->max_flows == max_flows && header->n_used <= max_flows;
 }
 
+/* The packet that the process died with has not come yet. */
+static void undo_unsettled(struct xct_region_header *header)
+{
+	struct xct_journal *journal = &header->journal;
+	struct xct_flow_side *side;
+	struct xct_flow *flow;
+
+	if (journal->number != 0 && journal->number <= header->max_flows &&
+	    journal->dir < XCT_DIRS) {
+		flow = &xct_region_flows(header)[journal->number - 1];
+		side = &flow->side[journal->dir];
+		if (!journal->status)
+			flow->id = 0;
+		flow->expires_at = journal->expires_at;
+		flow->status = journal->status;
+		flow->track = journal->track;
+		side->packets = journal->packets;
+		side->bytes = journal->bytes;
+	}
+	atomic_signal_fence(memory_order_release);
+	journal->number = 0;
+}
+
 static void set_back(xct_msec *at, xct_msec by)
 {
 	*at = *at > by ? *at - by : 0;
@@ -455,7 +478,8 @@ void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
 	struct xct_flow_cold *cold = xct_region_cold(region, max_flows);
 
 	if (!is_ours(header, max_flows))
-		return; /* of another version: attach() says so */
+		return;		/* of another version: attach() says so */
+	undo_unsettled(header); /* its times are of the old clock, too */
 	for (uint32_t i = 0; i < header->n_used; i++) {
 		if (!flows[i].id)
 			continue;
@@ -468,28 +492,6 @@ void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
 
 _Static_assert(sizeof(struct xct_region_header) == 2 * XCT_CACHE_LINE,
 	       "records start on a cache line");
-
-/* The packet that the process died with has not come yet. */
-static void undo_unsettled(struct xct_table *tbl)
-{
-	const struct xct_journal *journal = &tbl->header->journal;
-	struct xct_flow_side *side;
-	struct xct_flow *flow;
-
-	if (journal->number != 0 && journal->number <= tbl->max_flows &&
-	    journal->dir < XCT_DIRS) {
-		flow = &tbl->flows[journal->number - 1];
-		side = &flow->side[journal->dir];
-		if (!journal->status)
-			flow->id = 0;
-		flow->expires_at = journal->expires_at;
-		flow->status = journal->status;
-		flow->track = journal->track;
-		side->packets = journal->packets;
-		side->bytes = journal->bytes;
-	}
-	xct_table_settle(tbl);
-}
 
 /* Put a record that survived into the indexes. */
 static bool adopt_record(struct xct_table *tbl, struct xct_flow *flow,
@@ -555,7 +557,7 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 	memset(tbl->routed, 0xff, /* all NONE */
 	       sizeof(uint32_t) *
 		       ((size_t)tbl->routed_size + tbl->source_size));
-	undo_unsettled(tbl);
+	undo_unsettled(header);
 
 	/* From the end, so that the free list starts with the first records:
 	 * a table that is seldom full touches little memory. */

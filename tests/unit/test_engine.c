@@ -1761,6 +1761,27 @@ static void a_clock_that_has_been_set_back_makes_no_flow_younger(void **state)
 	assert_int_equal(25, only_flow(w).timeout_s);
 }
 
+static void what_a_death_puts_back_is_of_the_clock_that_was(void **state)
+{
+	struct world *w = *state;
+	struct xct_region_header *header = w->region;
+	const struct xct_flow *flow;
+	struct packet p;
+
+	packet_udp(&p, "10.0.0.2", 1000, "198.51.100.9", 53, 40);
+	(void)forward(w, &p, LAN, WAN, false);
+	flow = xct_region_flows(w->region);
+	header->journal = (struct xct_journal){ .number = 1,
+						.expires_at = flow->expires_at,
+						.status = flow->status,
+						.track = flow->track,
+						.packets = 1 };
+	xct_region_set_back(w->region, MAX_FLOWS, w->now - 100);
+	w->now = 100;
+	attach(w);
+	assert_int_equal(30, only_flow(w).timeout_s);
+}
+
 /* Twice in the chain of its source, it would follow itself, for ever. */
 static void a_source_whose_choice_was_interrupted_is_chosen_again(void **state)
 {
@@ -1960,6 +1981,7 @@ int main(void)
 		TEST(a_repeated_packet_leaves_its_flow_as_it_is),
 		TEST(a_packet_that_the_process_died_with_counts_once),
 		TEST(a_clock_that_has_been_set_back_makes_no_flow_younger),
+		TEST(what_a_death_puts_back_is_of_the_clock_that_was),
 		TEST(a_source_whose_choice_was_interrupted_is_chosen_again),
 		TEST(deleting_by_filter_deletes_just_those),
 		TEST(a_closed_flow_still_translates_its_last_packet),
