@@ -15,8 +15,9 @@
 
 #include "daemon/clock.h"
 
-#define WAIT_MS 50
-#define STEP_NS 50000
+#define WAIT_MS	 50
+#define STEP_NS	 50000
+#define PAUSE_MS 1000 /* after a wait in vain */
 
 struct backlog {
 	struct xct_worker *const *workers;
@@ -51,18 +52,25 @@ static bool is_handled(struct backlog *b)
 	return true;
 }
 
-void xct_backlog_wait(struct xct_worker *const *workers, unsigned int n)
+void xct_backlog_wait(struct xct_worker *const *workers, unsigned int n,
+		      xct_msec *vain_at)
 {
 	const struct timespec step = { .tv_nsec = STEP_NS };
 	struct backlog b = { .workers = workers, .n = n };
-	xct_msec until;
+	xct_msec now = xct_clock_now();
+	xct_msec until = now + WAIT_MS;
 
-	if (n == 0)
+	if (n == 0 || now - *vain_at < PAUSE_MS)
 		return;
 	xct_nfq_each(note_queue, &b);
-	until = xct_clock_now() + WAIT_MS;
 	/* A packet that the socket had no room for has an id as well, and is
 	 * never answered. */
-	while (!is_handled(&b) && xct_clock_now() < until)
+	while (!is_handled(&b)) {
+		now = xct_clock_now();
+		if (now >= until) {
+			*vain_at = now;
+			return;
+		}
 		(void)nanosleep(&step, NULL); /* a signal only hastens it */
+	}
 }

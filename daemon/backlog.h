@@ -9,8 +9,11 @@
  * Wait until what is in the queues of @workers by now has been handled, so that
  * who asks for flows is told of every packet that was there before, but no
  * longer than 50 ms: where more than that waits, nobody can tell one packet
- * from the next. Not under the engine's lock.
+ * from the next. After a wait in vain there is none for a second: many who ask
+ * would keep the main thread from its timers. *@vain_at, 0 at first, is when
+ * that was. Not under the engine's lock.
  */
-void xct_backlog_wait(struct xct_worker *const *workers, unsigned int n);
+void xct_backlog_wait(struct xct_worker *const *workers, unsigned int n,
+		      xct_msec *vain_at);
 
 #endif

@@ -106,6 +106,7 @@ struct xct_daemon {
 	xct_msec watchdog_ms; /* between signs of life; 0: none are wanted */
 	xct_msec alive_ms;    /* when the last one was given */
 	xct_msec status_ms;   /* when STATUS= was sent last */
+	xct_msec backlog_ms;  /* when queued packets were waited for in vain */
 	xct_msec retained_ms; /* when retained hooks were looked at last */
 	xct_msec widened_ms;  /* when hooks were last said to be too narrow */
 };

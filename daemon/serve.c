@@ -18,7 +18,7 @@ static void settle(void *ctx)
 {
 	struct xct_daemon *d = ctx;
 
-	xct_backlog_wait(d->workers, d->n_workers);
+	xct_backlog_wait(d->workers, d->n_workers, &d->backlog_ms);
 }
 
 bool xct_serve_walk(void *ctx, uint32_t *cursor,
