@@ -129,19 +129,19 @@ static void probe(struct xct_hookabilities *able, enum family f)
 
 /* -------------------------------------------------------------- removing */
 
-/* Delete the chains, which are empty and not jumped to by us. Somebody else's
- * rule may still name one: that must not keep the rest. */
-static int remove_chains(enum family f, const struct xct_hooksurvey *survey,
-			 char **error)
+static int remove_each_chain(enum family f, char **error)
 {
+	struct xct_hooksurvey left;
 	char text[128];
-	int rc = 0;
+	int rc = survey_take(&left, f, error);
 
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < XCT_HOOKCHAINS; i++) {
 		char *why = NULL;
 		int err;
 
-		if (!xct_hooktext_remove_chain(survey, i, text, sizeof(text)))
+		if (!xct_hooktext_remove_chain(&left, i, text, sizeof(text)))
 			continue;
 		err = xct_iptables_restore(af_of(f), text, &why);
 		if (err && !rc) {
@@ -152,6 +152,22 @@ static int remove_chains(enum family f, const struct xct_hooksurvey *survey,
 		free(why);
 	}
 	return rc;
+}
+
+/* Delete the chains, which are empty and not jumped to by us. Somebody else's
+ * rule may still name one: that must not keep the rest. */
+static int remove_chains(enum family f, const struct xct_hooksurvey *survey,
+			 char **error)
+{
+	char *text = xct_hooktext_remove_chains(survey), *why = NULL;
+	int rc;
+
+	if (!text)
+		return -ENOMEM;
+	rc = xct_iptables_restore(af_of(f), text, &why);
+	free(text);
+	free(why);
+	return rc ? remove_each_chain(f, error) : 0;
 }
 
 static int remove_family(enum family f, char **error)

@@ -218,6 +218,28 @@ char *xct_hooktext_remove(const struct xct_hooksurvey *survey, int af)
 	return text;
 }
 
+char *xct_hooktext_remove_chains(const struct xct_hooksurvey *survey)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	for (int t = 0; t < XCT_HOOKTABLES; t++) {
+		fprintf(f, "*%s\n", xct_hooktables[t]);
+		for (size_t i = 0; i < XCT_ARRAY_SIZE(chains); i++)
+			if (survey->chains[i] && (int)chains[i].table == t)
+				fprintf(f, "-X %s\n", chains[i].name);
+		fprintf(f, "COMMIT\n");
+	}
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 bool xct_hooktext_remove_chain(const struct xct_hooksurvey *survey, size_t i,
 			       char *text, size_t size)
 {

@@ -138,6 +138,19 @@ def test_rules_of_others_are_no_reason_to_look(routed):
     assert xctd.json("stats")["hooks_restored"] == 0
 
 
+def test_a_chain_that_another_program_names_is_all_that_stays(routed):
+    xctd = routed.start_xctd(FILTER)
+    run = routed.router.run
+    run("iptables", "-t", "mangle", "-N", "OTHER")
+    run("iptables", "-t", "mangle", "-A", "OTHER", "-j", "XCT-IN")
+    routed.xctd = None  # which would ask for a clean stop
+    xctd.process.terminate()
+    assert xctd.process.wait(15) == 1
+    assert hooks_left(routed.router).splitlines() == [
+        ":XCT-IN - [0:0]", "-A OTHER -j XCT-IN"]
+    assert "cannot remove the hooks" in xctd.messages()
+
+
 def test_packets_that_a_deleted_base_chain_takes_are_counted(routed):
     """Whatever waits in a queue is dropped by the kernel; nothing else is."""
     xctd = routed.start_xctd(POLICY)
