@@ -12,6 +12,7 @@
 #define XCT_DAEMON_LOCK_H
 
 #include <pthread.h>
+#include <sched.h>
 
 struct xct_lock {
 	pthread_mutex_t next;
@@ -40,6 +41,15 @@ static inline void xct_lock_take(struct xct_lock *lock)
 static inline void xct_lock_give(struct xct_lock *lock)
 {
 	pthread_mutex_unlock(&lock->held);
+}
+
+/* After one of many steps: the processor is given back as well. A worker that
+ * has been woken up on it would have to wait for the end of the time slice,
+ * some milliseconds, for what is not even locked. */
+static inline void xct_lock_give_way(struct xct_lock *lock)
+{
+	xct_lock_give(lock);
+	(void)sched_yield(); /* cannot fail */
 }
 
 #endif

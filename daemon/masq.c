@@ -77,7 +77,7 @@ void xct_masq_purge(struct xct_daemon *d)
 			is_more = xct_engine_delete(d->engine, &cursor, now,
 						    &filter, WALK_BUDGET, NULL,
 						    NULL);
-			xct_lock_give(&d->lock);
+			xct_lock_give_way(&d->lock);
 		} while (is_more);
 	}
 }
@@ -185,7 +185,7 @@ void xct_masq_settle(struct xct_daemon *d, xct_msec now)
 		}
 		is_more = xct_engine_settle(d->engine, &cursor, now,
 					    WALK_BUDGET, &n_awaited);
-		xct_lock_give(&d->lock);
+		xct_lock_give_way(&d->lock);
 	} while (is_more);
 	d->masq.settled_ms = now;
 	if (n_awaited)

@@ -29,7 +29,7 @@ bool xct_restore_walk(void *ctx, uint32_t *cursor, uint32_t max,
 	xct_lock_take(&d->lock);
 	is_more = xct_engine_save(d->engine, cursor, xct_clock_now(), max, fn,
 				  arg);
-	xct_lock_give(&d->lock);
+	xct_lock_give_way(&d->lock);
 	return is_more;
 }
 
@@ -49,7 +49,7 @@ void xct_restore_flows(void *ctx, const struct xct_saved_flow *flows, size_t n,
 		results[result]++;
 		d->restore.flows[result]++;
 	}
-	xct_lock_give(&d->lock);
+	xct_lock_give_way(&d->lock);
 	if (results[XCT_RESTORED_LOADED])
 		xct_run_widen_hooks(d);
 	xct_masq_restored(d, now);

@@ -101,7 +101,7 @@ static void expire(struct xct_daemon *d, xct_msec now)
 	do {
 		xct_lock_take(&d->lock);
 		is_more = xct_engine_tick(d->engine, now, TICK_BUDGET);
-		xct_lock_give(&d->lock);
+		xct_lock_give_way(&d->lock);
 	} while (is_more);
 }
 

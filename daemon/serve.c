@@ -36,7 +36,7 @@ bool xct_serve_walk(void *ctx, uint32_t *cursor,
 						max, fn, arg)
 			    : xct_engine_walk(d->engine, cursor, now, filter,
 					      max, fn, arg);
-	xct_lock_give(&d->lock);
+	xct_lock_give_way(&d->lock);
 	return is_more;
 }
 
@@ -52,7 +52,7 @@ static bool update(void *ctx, uint32_t *cursor,
 	xct_lock_take(&d->lock);
 	is_more =
 		xct_engine_update(d->engine, cursor, now, update, max, fn, arg);
-	xct_lock_give(&d->lock);
+	xct_lock_give_way(&d->lock);
 	return is_more;
 }
 
