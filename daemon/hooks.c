@@ -129,28 +129,16 @@ static void probe(struct xct_hookabilities *able, enum family f)
 
 /* -------------------------------------------------------------- removing */
 
-static int remove_each_chain(enum family f, char **error)
+static int remove_at_once(enum family f, const struct xct_hooksurvey *survey,
+			  char **error)
 {
-	struct xct_hooksurvey left;
-	char text[128];
-	int rc = survey_take(&left, f, error);
+	char *text = xct_hooktext_remove_chains(survey);
+	int rc;
 
-	if (rc)
-		return rc;
-	for (size_t i = 0; i < XCT_HOOKCHAINS; i++) {
-		char *why = NULL;
-		int err;
-
-		if (!xct_hooktext_remove_chain(&left, i, text, sizeof(text)))
-			continue;
-		err = xct_iptables_restore(af_of(f), text, &why);
-		if (err && !rc) {
-			rc = err;
-			*error = why;
-			why = NULL;
-		}
-		free(why);
-	}
+	if (!text)
+		return -ENOMEM;
+	rc = xct_iptables_restore(af_of(f), text, error);
+	free(text);
 	return rc;
 }
 
@@ -159,15 +147,33 @@ static int remove_each_chain(enum family f, char **error)
 static int remove_chains(enum family f, const struct xct_hooksurvey *survey,
 			 char **error)
 {
-	char *text = xct_hooktext_remove_chains(survey), *why = NULL;
-	int rc;
+	struct xct_hooksurvey left;
+	char *why = NULL;
+	int rc = remove_at_once(f, survey, &why);
 
-	if (!text)
-		return -ENOMEM;
-	rc = xct_iptables_restore(af_of(f), text, &why);
-	free(text);
 	free(why);
-	return rc ? remove_each_chain(f, error) : 0;
+	if (!rc)
+		return 0;
+	rc = survey_take(&left, f, error);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < XCT_HOOKCHAINS; i++) {
+		struct xct_hooksurvey one = { 0 };
+		int err;
+
+		if (!left.chains[i])
+			continue;
+		one.chains[i] = true;
+		why = NULL;
+		err = remove_at_once(f, &one, &why);
+		if (err && !rc) {
+			rc = err;
+			*error = why;
+			why = NULL;
+		}
+		free(why);
+	}
+	return rc;
 }
 
 static int remove_family(enum family f, char **error)

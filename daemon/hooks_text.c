@@ -240,16 +240,6 @@ char *xct_hooktext_remove_chains(const struct xct_hooksurvey *survey)
 	return text;
 }
 
-bool xct_hooktext_remove_chain(const struct xct_hooksurvey *survey, size_t i,
-			       char *text, size_t size)
-{
-	if (!survey->chains[i])
-		return false;
-	snprintf(text, size, "*%s\n-X %s\nCOMMIT\n",
-		 xct_hooktables[chains[i].table], chains[i].name);
-	return true;
-}
-
 /* ---------------------------------------------------------- looking it up */
 
 static bool is_rule_of(const char *line, const char *chain)

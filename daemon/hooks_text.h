@@ -43,11 +43,8 @@ char *xct_hooktext_install(const struct xct_hookplan *plan,
  * chains. Caller frees; NULL: no memory. */
 char *xct_hooktext_remove(const struct xct_hooksurvey *survey, int af);
 
-/* Then the chains may be deleted: all at once (caller frees; NULL: no memory), or
- * only @i of XCT_HOOKCHAINS (false: it is not there). */
+/* Then the chains that @survey shows may be deleted. As above. */
 char *xct_hooktext_remove_chains(const struct xct_hooksurvey *survey);
-bool xct_hooktext_remove_chain(const struct xct_hooksurvey *survey, size_t i,
-			       char *text, size_t size);
 
 /* Note in @survey, zeroed at first, what iptables-save shows of @table. @saved is
  * taken apart. */

@@ -22,6 +22,7 @@
 #include "daemon/config.h"
 #include "daemon/engine/table.h"
 #include "daemon/engine/visit.h"
+#include "tests/unit/engine.h"
 #include "tests/unit/packets.h"
 
 #define MAX_FLOWS 4
@@ -60,17 +61,6 @@ static bool host_ifname(void *ctx, uint32_t ifindex,
 	return true;
 }
 
-static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
-			const struct xct_addr *dst, struct xct_addr *addr)
-{
-	uint8_t found;
-
-	(void)ctx;
-	(void)ifindex;
-	(void)dst;
-	return family == AF_INET && xct_addr_parse("203.0.113.1", &found, addr);
-}
-
 static void attach(struct world *w, void *region)
 {
 	struct xct_attach_report report;
@@ -93,7 +83,7 @@ static int setup(void **state)
 
 	xct_l4_config_default(&w->cfg.l4);
 	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
-					     .ifaddr = host_ifaddr };
+					     .ifaddr = engine_ifaddr };
 	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
 	w->cfg.accounting = true;
 	w->size = (xct_region_size(MAX_FLOWS) + 63) & ~(size_t)63;

@@ -67,18 +67,6 @@ static bool host_ifname(void *ctx, uint32_t ifindex,
 	return true;
 }
 
-static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
-			const struct xct_addr *dst, struct xct_addr *addr)
-{
-	uint8_t found;
-
-	(void)ctx;
-	(void)ifindex;
-	(void)dst;
-	return xct_addr_parse(family == AF_INET ? "203.0.113.1" : "2001:db8::1",
-			      &found, addr);
-}
-
 static void attach(struct world *w, void *region)
 {
 	assert_int_equal(0,
@@ -98,7 +86,7 @@ static int setup(void **state)
 
 	engine_defaults(&w->cfg);
 	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
-					     .ifaddr = host_ifaddr };
+					     .ifaddr = engine_ifaddr };
 	w->region = engine_room(xct_region_size(MAX_FLOWS));
 	w->copy = engine_room(xct_region_size(MAX_FLOWS));
 	w->work = engine_room(xct_engine_work_size(MAX_FLOWS));

@@ -338,18 +338,6 @@ static uint32_t host_ifindex(void *ctx, const char name[static XCT_IFNAMSIZ])
 	return strcmp(name, "wan0") == 0 ? WAN : 0;
 }
 
-static bool host_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
-			const struct xct_addr *dst, struct xct_addr *addr)
-{
-	uint8_t found;
-
-	(void)ctx;
-	(void)ifindex;
-	(void)dst;
-	return xct_addr_parse(family == AF_INET ? "203.0.113.1" : "2001:db8::1",
-			      &found, addr);
-}
-
 static enum xct_masq host_masq(void *ctx, uint32_t *ifindex, uint8_t family,
 			       const struct xct_addr *addr)
 {
@@ -380,7 +368,7 @@ static int setup(void **state)
 
 	engine_defaults(&w->cfg);
 	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
-					     .ifaddr = host_ifaddr,
+					     .ifaddr = engine_ifaddr,
 					     .ifindex = host_ifindex,
 					     .masq = host_masq,
 					     .ctx = w };
