@@ -25,13 +25,9 @@
  *
  * What the packet alone says has been read before (read.c).
  */
-#include <linux/icmp.h>
-#include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "daemon/engine/edit.h"
-#include "daemon/engine/visit.h"
+#include "daemon/engine/path.h"
 
 #define DYING_MS 1000 /* a closed flow waits so long for its last packet */
 
@@ -54,11 +50,6 @@ void xct_visit_set_class(struct xct_visit *v, enum xct_class cls)
 {
 	v->res->cls = cls;
 	v->eng->stats.class_packets[cls]++;
-}
-
-static bool is_redirect(const struct xct_visit *v)
-{
-	return v->is_error && xct_icmp_is_redirect(v->pkt.family, v->pkt.l4[0]);
 }
 
 /* ---- tracking ---- */
@@ -94,13 +85,6 @@ static XCT_APART bool is_related(const struct xct_visit *v)
 	return xct_addr_equal(&dst, &v->flow->side[v->dir].tuple.dst);
 }
 
-enum tracked {
-	TRACKED,	 /* part of v->flow */
-	TRACKED_LAST,	 /* part of v->flow, which is over */
-	TRACKED_NOTHING, /* no flow (any more): as if none had been found */
-	TRACKED_INVALID, /* not part of v->flow: the verdict is made */
-};
-
 static inline void set_flow_class(struct xct_visit *v)
 {
 	bool is_new = v->dir == XCT_DIR_ORIG &&
@@ -122,38 +106,35 @@ static inline void note_news(struct xct_flow *flow, bool is_moved,
 		flow->status |= XCT_STATUS_NEWS;
 }
 
-/* The same as track(), of an ICMP error. */
-static XCT_APART enum tracked track_error(struct xct_visit *v)
+/* The same as xct_path_track(), of an ICMP error. */
+static XCT_APART enum xct_tracked track_error(struct xct_visit *v)
 {
 	if (!is_related(v)) {
 		xct_policy_invalid(v, XCT_REASON_ICMP_UNRELATED);
-		return TRACKED_INVALID;
+		return XCT_TRACKED_INVALID;
 	}
 	xct_visit_set_class(v, XCT_CLASS_RELATED);
 	/* Translating it makes its checksum anew, which would hide that it is
 	 * damaged. */
 	if (!v->eng->cfg.l4.checksum && xct_visit_is_damaged(v)) {
 		xct_visit_drop(v, v->l4->csum_reason);
-		return TRACKED_INVALID;
+		return XCT_TRACKED_INVALID;
 	}
-	return TRACKED;
+	return XCT_TRACKED;
 }
 
-/*
- * Let the tracker look at a packet of v->flow.
- */
-static enum tracked track(struct xct_visit *v)
+enum xct_tracked xct_path_track(struct xct_visit *v)
 {
 	struct xct_flow *flow = v->flow;
 	uint32_t before = flow->status;
-	enum tracked tracked = TRACKED;
+	enum xct_tracked tracked = XCT_TRACKED;
 
 	if (v->is_error)
 		return track_error(v);
 	if (v->meta->is_repeat) {
 		v->eng->stats.repeated++;
 		set_flow_class(v);
-		return TRACKED;
+		return XCT_TRACKED;
 	}
 	xct_table_note(&v->eng->table, flow, v->dir);
 	init_ctx(v, v->dir);
@@ -162,13 +143,13 @@ static enum tracked track(struct xct_visit *v)
 		note_news(flow, v->ctx.is_moved, before);
 		xct_wheel_update(&v->eng->wheel, flow);
 		xct_policy_invalid_flow(v);
-		return TRACKED_INVALID;
+		return XCT_TRACKED_INVALID;
 	case XCT_L4_REOPEN:
 		xct_flow_delete(v->eng, flow);
 		v->flow = NULL;
-		return TRACKED_NOTHING;
+		return XCT_TRACKED_NOTHING;
 	case XCT_L4_CLOSE:
-		tracked = TRACKED_LAST;
+		tracked = XCT_TRACKED_LAST;
 		account(v, flow);
 		/* As it was before: this packet answers nothing. */
 		xct_flow_tell_end(v->eng, flow);
@@ -189,9 +170,7 @@ static enum tracked track(struct xct_visit *v)
 	return tracked;
 }
 
-/* Draft a flow of the first packet of a connection. NULL if it can open none;
- * the verdict is then made. */
-static struct xct_flow *open_flow(struct xct_visit *v)
+struct xct_flow *xct_path_open(struct xct_visit *v)
 {
 	struct xct_flow *draft = xct_table_draft(&v->eng->table);
 
@@ -215,140 +194,6 @@ static struct xct_flow *open_flow(struct xct_visit *v)
 	draft->side[XCT_DIR_ORIG].packets = 1;
 	draft->side[XCT_DIR_ORIG].bytes = v->pkt.l3_len;
 	return draft;
-}
-
-/* ---- rewriting ---- */
-
-/* Which halves of a packet of @flow in direction @dir are translated. */
-static inline unsigned int halves_of(const struct xct_flow *flow,
-				     enum xct_dir dir)
-{
-	unsigned int halves = 0;
-
-	if (flow->status & XCT_STATUS_SRC_NAT)
-		halves |= dir == XCT_DIR_ORIG ? XCT_HALF_SRC : XCT_HALF_DST;
-	if (flow->status & XCT_STATUS_DST_NAT)
-		halves |= dir == XCT_DIR_ORIG ? XCT_HALF_DST : XCT_HALF_SRC;
-	return halves;
-}
-
-/* Does it go to another address than it came for? Only an early hook can do that:
- * a port can be changed anywhere. */
-static inline bool is_readdressed(const struct xct_flow *flow, enum xct_dir dir,
-				  unsigned int halves)
-{
-	enum xct_dir other = dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
-
-	return halves & XCT_HALF_DST &&
-	       !xct_addr_equal(&flow->side[dir].tuple.dst,
-			       &flow->side[other].tuple.src);
-}
-
-static XCT_APART void keep_id(const struct xct_pkt *pkt,
-			      const struct xct_l4_ops *l4,
-			      struct xct_tuple *target)
-{
-	struct xct_tuple present = { .proto = 0 };
-
-	if (l4->key(pkt, &present))
-		target->icmp_id = present.icmp_id;
-}
-
-/* An ICMP id is one number for both ends. It belongs to the side that chose
- * it: to the source of the original direction. Another half leaves it. */
-static inline void keep_foreign_id(const struct xct_pkt *pkt,
-				   struct xct_tuple *target, enum xct_dir dir,
-				   unsigned int halves)
-{
-	const struct xct_l4_ops *l4 = xct_l4(target->family, target->proto);
-	unsigned int owner = dir == XCT_DIR_ORIG ? XCT_HALF_SRC : XCT_HALF_DST;
-
-	if (!l4->has_ports && !(halves & owner))
-		keep_id(pkt, l4, target);
-}
-
-/* What the error's destination is, the quoted packet's source was. */
-static unsigned int other_halves(unsigned int halves)
-{
-	return (halves & XCT_HALF_DST ? XCT_HALF_SRC : 0u) |
-	       (halves & XCT_HALF_SRC ? XCT_HALF_DST : 0u);
-}
-
-static XCT_APART bool edit_error(struct xct_visit *v,
-				 const struct xct_tuple *outer,
-				 unsigned int halves)
-{
-	enum xct_dir inner_dir =
-		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
-	struct xct_tuple inner = v->flow->side[inner_dir].tuple;
-	unsigned int inner_halves = other_halves(halves);
-
-	keep_foreign_id(&v->quoted, &inner, inner_dir, inner_halves);
-	return xct_edit_icmp_error(&v->pkt, &v->quoted, outer, halves, &inner,
-				   inner_halves);
-}
-
-/* Has the header what the protocol's translation needs? */
-static bool can_rewrite(const struct xct_visit *v, unsigned int halves)
-{
-	const struct xct_pkt *pkt = v->is_error ? &v->quoted : &v->pkt;
-	const struct xct_l4_ops *l4 = xct_l4(pkt->family, pkt->proto);
-
-	return !l4->can_rewrite ||
-	       l4->can_rewrite(pkt,
-			       v->is_error ? other_halves(halves) : halves);
-}
-
-/* False: it cannot be translated, and the verdict is made. */
-static bool may_rewrite(struct xct_visit *v, unsigned int halves)
-{
-	if (is_redirect(v)) {
-		xct_visit_drop(v, XCT_REASON_ICMP_REDIRECT);
-		return false;
-	}
-	if (!can_rewrite(v, halves)) {
-		xct_visit_drop(v, XCT_REASON_NAT_HEADER);
-		return false;
-	}
-	return true;
-}
-
-static bool rewrite(struct xct_visit *v, unsigned int halves)
-{
-	enum xct_dir other =
-		v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
-	struct xct_tuple target;
-	bool is_done;
-
-	if (!may_rewrite(v, halves))
-		return false;
-	/* What is quoted is rewritten too, for which less is not enough. */
-	if (v->is_error && v->quoted.l4_have < 8 &&
-	    xct_l4(v->quoted.family, v->quoted.proto)->rewrite) {
-		xct_visit_drop(v, XCT_REASON_ICMP_QUOTE);
-		return false;
-	}
-	/* A packet of one direction becomes the inverse of the other. */
-	(void)xct_tuple_invert(&v->flow->side[other].tuple, &target);
-	if (v->is_error) {
-		is_done = edit_error(v, &target, halves);
-	} else {
-		keep_foreign_id(&v->pkt, &target, v->dir, halves);
-		is_done = xct_edit(&v->pkt, v->meta, &target, halves);
-	}
-	if (!is_done) {
-		xct_visit_drop(v, XCT_REASON_TRUNCATED);
-		return false;
-	}
-	v->res->is_edited = true;
-	v->eng->stats.edited++;
-	return true;
-}
-
-/* Translate @halves of the packet as v->flow says. False: the verdict is made. */
-static inline bool translate(struct xct_visit *v, unsigned int halves)
-{
-	return !halves || rewrite(v, halves);
 }
 
 /* ---- early hooks ---- */
@@ -444,11 +289,11 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 		if (v->is_dying)
 			note_dying(v, 0);
 		/* What it would open, nobody will remember. */
-		if (!v->is_dying || open_flow(v))
+		if (!v->is_dying || xct_path_open(v))
 			xct_visit_accept(v, XCT_STAGE_FRESH);
 		return;
 	}
-	draft = open_flow(v);
+	draft = xct_path_open(v);
 	if (!draft)
 		return;
 	xct_policy_count(v, rule);
@@ -466,7 +311,7 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 	v->flow = xct_visit_enter(v, draft);
 	if (!v->flow)
 		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
-	else if (!translate(v, XCT_HALF_DST))
+	else if (!xct_path_translate(v, XCT_HALF_DST))
 		xct_flow_delete(v->eng, v->flow);
 	else {
 		if (v->flow->status & XCT_STATUS_DYING)
@@ -475,9 +320,7 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 	}
 }
 
-/* The flow has seen its last packet. If that one still has a hook before it, or
- * dies, the flow waits for it, or for the error about it. */
-static void end_flow(struct xct_visit *v, enum xct_stage stage)
+void xct_path_end(struct xct_visit *v, enum xct_stage stage)
 {
 	if (stage != XCT_STAGE_ROUTED) {
 		xct_flow_delete(v->eng, v->flow);
@@ -491,26 +334,32 @@ static XCT_APART void finish_last(struct xct_visit *v, enum xct_stage stage)
 {
 	if (v->is_dying || dies_here(v))
 		stage = XCT_STAGE_ROUTED; /* as far as the flow goes */
-	end_flow(v, stage);
+	xct_path_end(v, stage);
 }
 
 /* A packet of v->flow is done with here. What it has changed is told now, and
  * not at the late hook: another packet may come before it. */
 static inline void finish(struct xct_visit *v, enum xct_stage stage,
-			  enum tracked tracked)
+			  enum xct_tracked tracked)
 {
 	xct_visit_accept(v, stage);
-	if (tracked == TRACKED_LAST)
+	if (tracked == XCT_TRACKED_LAST)
 		finish_last(v, stage);
 	else
 		xct_flow_tell_news(v->eng, v->flow);
 }
 
+void xct_path_finish(struct xct_visit *v, enum xct_stage stage,
+		     enum xct_tracked tracked)
+{
+	finish(v, stage, tracked);
+}
+
 static void early_known(struct xct_visit *v)
 {
-	unsigned int halves = halves_of(v->flow, v->dir);
+	unsigned int halves = xct_path_halves(v->flow, v->dir);
 	enum xct_stage stage = XCT_STAGE_DONE;
-	enum tracked tracked;
+	enum xct_tracked tracked;
 
 	if (!(v->flow->status & XCT_STATUS_CONFIRMED)) {
 		if (v->dir == XCT_DIR_REPLY) {
@@ -525,17 +374,17 @@ static void early_known(struct xct_visit *v)
 	}
 	if (!v->is_dying && !v->is_error)
 		v->flow->status |= XCT_STATUS_MET_EARLY(v->dir);
-	tracked = track(v);
-	if (tracked == TRACKED_INVALID)
+	tracked = xct_path_track(v);
+	if (tracked == XCT_TRACKED_INVALID)
 		return;
-	if (tracked == TRACKED_NOTHING) {
+	if (tracked == XCT_TRACKED_NOTHING) {
 		early_unknown(v);
 		return;
 	}
 	if (halves & XCT_HALF_SRC ||
 	    (v->is_error && xct_policy_asks_for(v->eng->rs, XCT_CLASS_RELATED)))
 		stage = XCT_STAGE_ROUTED;
-	if (!translate(v, halves & XCT_HALF_DST))
+	if (!xct_path_translate(v, halves & XCT_HALF_DST))
 		return;
 	if (v->is_dying || (halves & XCT_HALF_DST && dies_here(v)))
 		note_dying(v, halves);
@@ -548,7 +397,7 @@ static void early_known(struct xct_visit *v)
 
 static XCT_APART void late_unknown(struct xct_visit *v)
 {
-	struct xct_flow *draft = open_flow(v);
+	struct xct_flow *draft = xct_path_open(v);
 
 	if (!draft)
 		return;
@@ -562,7 +411,7 @@ static XCT_APART void late_unknown(struct xct_visit *v)
 	v->flow = xct_visit_enter(v, draft);
 	if (!v->flow)
 		xct_visit_drop(v, XCT_REASON_TABLE_FULL);
-	else if (!translate(v, halves_of(v->flow, XCT_DIR_ORIG)))
+	else if (!xct_path_translate(v, xct_path_halves(v->flow, XCT_DIR_ORIG)))
 		xct_flow_forget(v->eng, v->flow);
 	else {
 		xct_visit_accept(v, XCT_STAGE_FRESH);
@@ -573,8 +422,8 @@ static XCT_APART void late_unknown(struct xct_visit *v)
 
 static void late_known(struct xct_visit *v)
 {
-	unsigned int halves = halves_of(v->flow, v->dir);
-	enum tracked tracked;
+	unsigned int halves = xct_path_halves(v->flow, v->dir);
+	enum xct_tracked tracked;
 
 	if (!(v->flow->status & XCT_STATUS_CONFIRMED)) {
 		xct_visit_drop(v, v->dir == XCT_DIR_ORIG
@@ -583,202 +432,24 @@ static void late_known(struct xct_visit *v)
 		return;
 	}
 	/* It has been routed already. An error that goes elsewhere is not the
-	 * flow's: track() says so. */
-	if (is_readdressed(v->flow, v->dir, halves) &&
+	 * flow's: xct_path_track() says so. */
+	if (xct_path_is_readdressed(v->flow, v->dir, halves) &&
 	    (!v->is_error || is_related(v))) {
 		xct_visit_drop(v, XCT_REASON_LATE_HOOK);
 		return;
 	}
 	if (!v->is_error)
 		v->flow->status &= ~XCT_STATUS_MET_EARLY(v->dir);
-	tracked = track(v);
-	if (tracked == TRACKED_INVALID)
+	tracked = xct_path_track(v);
+	if (tracked == XCT_TRACKED_INVALID)
 		return;
-	if (tracked == TRACKED_NOTHING) {
+	if (tracked == XCT_TRACKED_NOTHING) {
 		late_unknown(v);
 		return;
 	}
-	if (!xct_policy_filter_related(v) || !translate(v, halves))
+	if (!xct_policy_filter_related(v) || !xct_path_translate(v, halves))
 		return;
 	finish(v, XCT_STAGE_FRESH, tracked);
-}
-
-/* The length that the header of a quoted packet says. */
-static uint32_t length_of_quoted(const struct xct_pkt *pkt)
-{
-	return pkt->family == AF_INET ? xct_get_be16(pkt->c.data + 2)
-				      : 40u + xct_get_be16(pkt->c.data + 4);
-}
-
-/* Does the error say that the packet is too large for its way out, and was it
- * not this host's own? Errors of this kind are under no rate limit. */
-static bool is_about_size(const struct xct_visit *v)
-{
-	struct xct_addr src, dst;
-	const uint8_t *icmp = v->pkt.l4;
-
-	if (v->pkt.family == AF_INET ? icmp[0] != 3 || icmp[1] != 4
-				     : icmp[0] != 2)
-		return false;
-	xct_pkt_addrs(&v->pkt, &src, &dst);
-	return !xct_visit_is_local(v, v->pkt.family, &dst);
-}
-
-/* Has an early hook tracked the packets of direction @dir? Else a late one does,
- * while the flow lasts. */
-static bool is_met_late(const struct xct_flow *flow, enum xct_dir dir,
-			xct_msec now)
-{
-	return flow->status & XCT_STATUS_CONFIRMED &&
-	       !(flow->status &
-		 (XCT_STATUS_DYING | XCT_STATUS_MET_EARLY(dir))) &&
-	       flow->expires_at > now &&
-	       !is_readdressed(flow, dir, halves_of(flow, dir));
-}
-
-/* The flow of a packet that is quoted as it came, though its port would have been
- * changed: by a late hook. */
-static void find_flow_of_refused(struct xct_visit *v)
-{
-	struct xct_tuple quoted;
-	struct xct_flow *flow;
-	enum xct_dir dir;
-
-	if (!xct_tuple_invert(&v->tuple, &quoted))
-		return;
-	flow = xct_table_find(&v->eng->table, &quoted, &dir);
-	if (!flow || !is_met_late(flow, dir, v->now))
-		return;
-	v->flow = flow;
-	v->dir = dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
-}
-
-/*
- * Track the packet that the error v quotes, which was refused between the hooks,
- * if no early hook has done so. Its payload is not there, its lengths are.
- */
-static void track_refused(struct xct_visit *v)
-{
-	struct xct_result unused = { .verdict = XCT_VERDICT_ACCEPT };
-	struct xct_meta meta = { .in_if = v->meta->out_if,
-				 .hook = XCT_HOOK_PREROUTING };
-	struct xct_visit dead = { .eng = v->eng,
-				  .meta = &meta,
-				  .res = &unused,
-				  .now = v->now,
-				  .pkt = v->quoted,
-				  .flow = v->flow,
-				  .is_dying = true };
-	uint32_t len = length_of_quoted(&v->quoted);
-	enum tracked tracked = TRACKED_NOTHING;
-
-	dead.dir = v->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY : XCT_DIR_ORIG;
-	/* What an early hook has opened for it is for this error alone. */
-	if (v->flow && !(v->flow->status & XCT_STATUS_CONFIRMED))
-		v->flow->status |= XCT_STATUS_DYING;
-	if (len < dead.pkt.l3_len ||
-	    (v->flow && !is_met_late(v->flow, dead.dir, v->now)) ||
-	    !xct_tuple_invert(&v->tuple, &dead.tuple))
-		return;
-	/* What is INVALID is not translated: then it was met. */
-	if (!v->flow && xct_table_find(&v->eng->table, &dead.tuple, &dead.dir))
-		return;
-	dead.pkt.is_truncated = dead.pkt.c.len < len;
-	dead.pkt.l3_len = len;
-	dead.pkt.l4_len = len - dead.pkt.l4_off;
-	dead.l4 = xct_l4(dead.pkt.family, dead.pkt.proto);
-	if (dead.l4->check && dead.l4->check(&dead.pkt) != XCT_REASON_NONE)
-		return;
-	v->eng->stats.packets++;
-	if (dead.flow)
-		tracked = track(&dead);
-	else if (!open_flow(&dead))
-		return;
-	if (tracked == TRACKED_INVALID) {
-		v->flow = NULL; /* and so nothing translates the error */
-		return;
-	}
-	if (dead.flow)
-		finish(&dead, XCT_STAGE_FRESH, tracked);
-	else
-		xct_visit_accept(&dead, XCT_STAGE_FRESH);
-	v->flow = dead.flow;
-}
-
-/* The packet that the error v quotes, if it is known: the TTL was over. */
-static const struct xct_death *find_death(const struct xct_visit *v)
-{
-	uint8_t exceeded = v->pkt.family == AF_INET ? ICMP_TIME_EXCEEDED
-						    : ICMP6_TIME_EXCEEDED;
-	struct xct_tuple quoted;
-
-	if (v->pkt.l4[0] != exceeded || !xct_tuple_invert(&v->tuple, &quoted))
-		return NULL;
-	quoted.zone = xct_visit_answer_zone(v);
-	return xct_dead_find(&v->eng->dead, &quoted, v->now);
-}
-
-/*
- * What this host itself says about a packet that it forwards (an ICMP error: it
- * expired, is too big, cannot be routed; a RST of another firewall's) speaks of
- * the packet as it was between the hooks. The flow is found by that, and only
- * the source half remains. True if the packet was of this kind.
- */
-static XCT_APART bool late_on_behalf(struct xct_visit *v)
-{
-	const struct xct_death *death;
-	enum tracked tracked = TRACKED;
-	unsigned int halves;
-
-	if (v->meta->hook != XCT_HOOK_POSTROUTING || !xct_visit_is_own(v))
-		return false;
-	/* The kernel does not say which connection a redirect of IPv6 came
-	 * of: it is like one from elsewhere. */
-	if (is_redirect(v) && v->pkt.family == AF_INET6)
-		return false;
-	v->flow = xct_table_find_routed(&v->eng->table, &v->tuple,
-					xct_visit_answer_zone(v), &v->dir);
-	if (!v->is_error) {
-		if (!v->flow || v->dir != XCT_DIR_REPLY ||
-		    !(v->flow->status & XCT_STATUS_CONFIRMED))
-			return false;
-		tracked = track(v);
-		if (tracked == TRACKED_INVALID || tracked == TRACKED_NOTHING)
-			return true;
-	} else {
-		death = find_death(v);
-		if (death) {
-			v->flow = death->id && death->flow->id == death->id
-					  ? death->flow
-					  : NULL;
-			v->dir = death->dir == XCT_DIR_ORIG ? XCT_DIR_REPLY
-							    : XCT_DIR_ORIG;
-		}
-		/* The packet it is about may have opened no flow: it did not
-		 * come so far. */
-		if (is_about_size(v)) {
-			if (!v->flow)
-				find_flow_of_refused(v);
-			track_refused(v);
-		}
-		xct_visit_set_class(v, XCT_CLASS_RELATED);
-	}
-	if (!xct_policy_filter_related(v))
-		return true;
-	if (!v->flow) {
-		xct_visit_accept(v, XCT_STAGE_FRESH);
-		return true;
-	}
-	halves = halves_of(v->flow, v->dir);
-	/* As the kernel, which translates the other half as well: to what it is
-	 * already. A quote that is too short is of a packet that was INVALID. */
-	if (v->is_error && halves && !may_rewrite(v, halves))
-		return true;
-	if (translate(v, halves & XCT_HALF_SRC))
-		finish(v, XCT_STAGE_FRESH, tracked);
-	else if (tracked == TRACKED_LAST)
-		end_flow(v, XCT_STAGE_FRESH);
-	return true;
 }
 
 /* Tracked at the early hook, which has translated the destination. */
@@ -806,7 +477,8 @@ static XCT_APART void late_routed(struct xct_visit *v)
 	}
 	if (!xct_policy_filter_related(v))
 		return;
-	if (translate(v, halves_of(v->flow, v->dir) & XCT_HALF_SRC))
+	if (xct_path_translate(v,
+			       xct_path_halves(v->flow, v->dir) & XCT_HALF_SRC))
 		xct_visit_accept(v, XCT_STAGE_FRESH);
 	if (v->flow->status & XCT_STATUS_DYING)
 		xct_flow_delete(v->eng, v->flow);
@@ -867,11 +539,11 @@ static void visit(struct xct_visit *v)
 		else
 			early_unknown(v);
 	} else {
-		if (v->is_error && late_on_behalf(v))
+		if (v->is_error && xct_path_on_behalf(v))
 			return;
 		if (v->flow)
 			late_known(v);
-		else if (!late_on_behalf(v))
+		else if (!xct_path_on_behalf(v))
 			late_unknown(v);
 	}
 }

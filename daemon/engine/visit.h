@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Inside the engine: its state, and a packet on its way through it. Shared by
- * engine.c (life of the engine and its flows), read.c (what a packet says), path.c
+ * engine.c (life of the engine and its flows), read.c (what a packet says), path.h
  * (its way) and policy.c (what rules say); nobody else includes this.
  */
 #ifndef XCT_ENGINE_VISIT_H
