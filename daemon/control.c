@@ -185,19 +185,21 @@ static bool put_saved(void *arg, const struct xct_saved_flow *saved)
 static bool walk_on(struct client *c)
 {
 	const struct xct_control_ops *ops = &c->ctl->ops;
+	enum xct_walk walk = XCT_WALK_DELETE;
 
 	switch (c->type) {
 	case XCT_REQ_SAVE:
 		return ops->save(ops->ctx, &c->cursor, WALK_RECORDS, put_saved,
 				 c);
 	case XCT_REQ_UPDATE:
-		return ops->update(ops->ctx, &c->cursor, &c->update,
-				   WALK_RECORDS, put_flow, c);
-	default:
-		return ops->walk(ops->ctx, &c->cursor, &c->update.filter,
-				 WALK_RECORDS, c->type != XCT_REQ_LIST,
-				 put_flow, c);
+		walk = XCT_WALK_UPDATE;
+		break;
+	case XCT_REQ_LIST:
+		walk = XCT_WALK_SHOW;
+		break;
 	}
+	return ops->walk(ops->ctx, walk, &c->cursor, &c->update, WALK_RECORDS,
+			 put_flow, c);
 }
 
 /* One step of a dump: a frame of flows, perhaps the last. */

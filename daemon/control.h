@@ -11,22 +11,21 @@
 #include "daemon/engine/engine.h"
 #include "daemon/feed.h"
 
+/* What becomes of the flows that a walk finds. */
+enum xct_walk { XCT_WALK_SHOW, XCT_WALK_DELETE, XCT_WALK_UPDATE };
+
 /* What the server asks of the daemon. Each is called from the main loop; the
  * engine calls take the engine's lock themselves, for one slice. */
 struct xct_control_ops {
 	/* Wait a moment for packets that are in the queues. */
 	void (*settle)(void *ctx);
-	/* As xct_engine_walk() and xct_engine_delete(). */
-	bool (*walk)(void *ctx, uint32_t *cursor,
-		     const struct xct_flow_filter *filter, uint32_t max,
-		     bool is_delete,
+	/* As xct_engine_walk(), xct_engine_delete() or xct_engine_update();
+	 * the first two look at no more of @update than its filter. */
+	bool (*walk)(void *ctx, enum xct_walk walk, uint32_t *cursor,
+		     const struct xct_flow_update *update, uint32_t max,
 		     bool (*fn)(void *arg, const struct xct_flow_info *info),
 		     void *arg);
-	/* As xct_engine_update() and xct_engine_create(). */
-	bool (*update)(void *ctx, uint32_t *cursor,
-		       const struct xct_flow_update *update, uint32_t max,
-		       bool (*fn)(void *arg, const struct xct_flow_info *info),
-		       void *arg);
+	/* As xct_engine_create(). */
 	int (*create)(void *ctx, const struct xct_flow_create *req);
 	/* As xct_engine_save(); and each of @flows as xct_engine_restore(),
 	 * adding its fate to @results. */

@@ -197,7 +197,9 @@ void xct_run_widen_hooks(struct xct_daemon *d)
  * of those is gone they can go as well. */
 static void drop_retained(struct xct_daemon *d, xct_msec now)
 {
-	struct xct_flow_filter filter = { .fields = XCT_FILTER_ANY_NAT };
+	const struct xct_flow_update translated = {
+		.filter = { .fields = XCT_FILTER_ANY_NAT },
+	};
 	struct search search = { .age_ms = now - (d->widened_ms > d->loaded_ms
 							  ? d->widened_ms
 							  : d->loaded_ms) };
@@ -211,8 +213,8 @@ static void drop_retained(struct xct_daemon *d, xct_msec now)
 	if (!xct_hooks_has_retained(d->hooks))
 		return;
 	do {
-		is_more = xct_serve_walk(d, &cursor, &filter, WALK_BUDGET,
-					 false, search_older, &search);
+		is_more = xct_serve_walk(d, XCT_WALK_SHOW, &cursor, &translated,
+					 WALK_BUDGET, search_older, &search);
 	} while (is_more && !search.is_found);
 	if (search.is_found)
 		return;

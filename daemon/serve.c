@@ -21,37 +21,30 @@ static void settle(void *ctx)
 	xct_backlog_wait(d->workers, d->n_workers, &d->backlog_ms);
 }
 
-bool xct_serve_walk(void *ctx, uint32_t *cursor,
-		    const struct xct_flow_filter *filter, uint32_t max,
-		    bool is_delete,
+bool xct_serve_walk(void *ctx, enum xct_walk walk, uint32_t *cursor,
+		    const struct xct_flow_update *update, uint32_t max,
 		    bool (*fn)(void *arg, const struct xct_flow_info *info),
 		    void *arg)
 {
 	struct xct_daemon *d = ctx;
 	xct_msec now = xct_clock_now();
-	bool is_more;
+	bool is_more = false;
 
 	xct_lock_take(&d->lock);
-	is_more = is_delete ? xct_engine_delete(d->engine, cursor, now, filter,
-						max, fn, arg)
-			    : xct_engine_walk(d->engine, cursor, now, filter,
-					      max, fn, arg);
-	xct_lock_give_way(&d->lock);
-	return is_more;
-}
-
-static bool update(void *ctx, uint32_t *cursor,
-		   const struct xct_flow_update *update, uint32_t max,
-		   bool (*fn)(void *arg, const struct xct_flow_info *info),
-		   void *arg)
-{
-	struct xct_daemon *d = ctx;
-	xct_msec now = xct_clock_now();
-	bool is_more;
-
-	xct_lock_take(&d->lock);
-	is_more =
-		xct_engine_update(d->engine, cursor, now, update, max, fn, arg);
+	switch (walk) {
+	case XCT_WALK_SHOW:
+		is_more = xct_engine_walk(d->engine, cursor, now,
+					  &update->filter, max, fn, arg);
+		break;
+	case XCT_WALK_DELETE:
+		is_more = xct_engine_delete(d->engine, cursor, now,
+					    &update->filter, max, fn, arg);
+		break;
+	case XCT_WALK_UPDATE:
+		is_more = xct_engine_update(d->engine, cursor, now, update, max,
+					    fn, arg);
+		break;
+	}
 	xct_lock_give_way(&d->lock);
 	return is_more;
 }
@@ -164,7 +157,6 @@ enum xct_exit xct_serve_start(struct xct_daemon *d)
 	const struct xct_control_ops ops = {
 		.settle = settle,
 		.walk = xct_serve_walk,
-		.update = update,
 		.create = create,
 		.save = xct_restore_walk,
 		.restore = xct_restore_flows,

@@ -3,7 +3,7 @@
 #ifndef XCT_DAEMON_SERVE_H
 #define XCT_DAEMON_SERVE_H
 
-#include "common/flow_info.h"
+#include "daemon/control.h"
 #include "daemon/probe.h"
 
 struct xct_daemon;
@@ -12,9 +12,8 @@ struct xct_daemon;
 enum xct_exit xct_serve_start(struct xct_daemon *daemon);
 
 /* As struct xct_control_ops.walk and .count; @ctx is the struct xct_daemon. */
-bool xct_serve_walk(void *ctx, uint32_t *cursor,
-		    const struct xct_flow_filter *filter, uint32_t max,
-		    bool is_delete,
+bool xct_serve_walk(void *ctx, enum xct_walk walk, uint32_t *cursor,
+		    const struct xct_flow_update *update, uint32_t max,
 		    bool (*fn)(void *arg, const struct xct_flow_info *info),
 		    void *arg);
 uint32_t xct_serve_count(void *ctx);

@@ -62,16 +62,21 @@ static void fake_settle(void *ctx)
 	(void)ctx; /* nothing is on its way */
 }
 
-static bool fake_walk(void *ctx, uint32_t *cursor,
-		      const struct xct_flow_filter *filter, uint32_t max,
-		      bool is_delete,
+/* What an update asks for is noted, not done. */
+static bool fake_walk(void *ctx, enum xct_walk walk, uint32_t *cursor,
+		      const struct xct_flow_update *update, uint32_t max,
 		      bool (*fn)(void *arg, const struct xct_flow_info *info),
 		      void *arg)
 {
+	const struct xct_flow_filter *filter = &update->filter;
 	struct server *s = ctx;
 	struct xct_flow_info info;
 
 	s->walks++;
+	if (walk == XCT_WALK_UPDATE) {
+		s->updates++;
+		s->mark = update->change.mark;
+	}
 	assert_in_range(max, 1, 1024);
 	for (; *cursor < s->n_flows && max > 0; max--) {
 		uint32_t i = (*cursor)++;
@@ -81,24 +86,11 @@ static bool fake_walk(void *ctx, uint32_t *cursor,
 		if (s->is_deleted[i] ||
 		    (filter->fields & XCT_FILTER_ID && filter->id != info.id))
 			continue;
-		s->is_deleted[i] = is_delete;
+		s->is_deleted[i] = walk == XCT_WALK_DELETE;
 		if (!fn(arg, &info))
 			return true;
 	}
 	return *cursor < s->n_flows;
-}
-
-/* Gives every flow the mark asked for; those that have it are not shown. */
-static bool fake_update(void *ctx, uint32_t *cursor,
-			const struct xct_flow_update *update, uint32_t max,
-			bool (*fn)(void *arg, const struct xct_flow_info *info),
-			void *arg)
-{
-	struct server *s = ctx;
-
-	s->updates++;
-	s->mark = update->change.mark;
-	return fake_walk(ctx, cursor, &update->filter, max, false, fn, arg);
 }
 
 static int fake_create(void *ctx, const struct xct_flow_create *req)
@@ -226,7 +218,6 @@ static int setup(void **state)
 	s->n_flows = 3;
 	s->ops = (struct xct_control_ops){ .settle = fake_settle,
 					   .walk = fake_walk,
-					   .update = fake_update,
 					   .create = fake_create,
 					   .save = fake_save,
 					   .restore = fake_restore,
