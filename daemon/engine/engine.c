@@ -276,10 +276,30 @@ bool xct_flow_is_chosen(const struct xct_engine *eng,
 		filter->masq_if == xct_table_cold(&eng->table, flow)->masq_if);
 }
 
-bool xct_flow_is_shown(const struct xct_flow *flow, xct_msec now)
+static bool is_shown(const struct xct_flow *flow, xct_msec now)
 {
 	return flow->id && is_confirmed(flow) &&
 	       !(flow->status & XCT_STATUS_DYING) && flow->expires_at > now;
+}
+
+uint32_t xct_flow_slice(const struct xct_engine *eng, uint32_t cursor,
+			uint32_t max)
+{
+	uint32_t end = eng->table.header->n_used;
+
+	return cursor < end && max < end - cursor ? cursor + max : end;
+}
+
+struct xct_flow *xct_flow_next(struct xct_engine *eng, uint32_t *cursor,
+			       uint32_t end, xct_msec now)
+{
+	while (*cursor < end) {
+		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
+
+		if (is_shown(flow, now))
+			return flow;
+	}
+	return NULL;
 }
 
 static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
@@ -287,18 +307,13 @@ static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		 bool (*fn)(void *ctx, const struct xct_flow_info *info),
 		 void *ctx, bool is_delete)
 {
-	uint32_t end = eng->table.header->n_used;
+	uint32_t end = xct_flow_slice(eng, *cursor, max);
 	struct xct_flow_info info;
+	struct xct_flow *flow;
 	bool go_on = true;
 
 	eng->now = now;
-	if (*cursor < end && max < end - *cursor)
-		end = *cursor + max;
-	while (*cursor < end && go_on) {
-		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
-
-		if (!xct_flow_is_shown(flow, now))
-			continue;
+	while (go_on && (flow = xct_flow_next(eng, cursor, end, now))) {
 		xct_flow_describe(eng, flow, now, &info);
 		if (filter && !xct_flow_is_chosen(eng, flow, &info, filter))
 			continue;

@@ -107,18 +107,13 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       void *ctx)
 {
 	const struct xct_flow_change *change = &update->change;
-	uint32_t end = eng->table.header->n_used;
+	uint32_t end = xct_flow_slice(eng, *cursor, max);
 	struct xct_flow_info before, after;
+	struct xct_flow *flow;
 	bool go_on = true;
 
 	eng->now = now;
-	if (*cursor < end && max < end - *cursor)
-		end = *cursor + max;
-	while (*cursor < end && go_on) {
-		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
-
-		if (!xct_flow_is_shown(flow, now))
-			continue;
+	while (go_on && (flow = xct_flow_next(eng, cursor, end, now))) {
 		xct_flow_describe(eng, flow, now, &before);
 		if (!xct_flow_is_chosen(eng, flow, &before, &update->filter) ||
 		    xct_flow_change_check(change, flow->side[0].tuple.proto) <

@@ -81,17 +81,12 @@ bool xct_engine_save(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		     bool (*fn)(void *ctx, const struct xct_saved_flow *saved),
 		     void *ctx)
 {
-	uint32_t end = eng->table.header->n_used;
+	uint32_t end = xct_flow_slice(eng, *cursor, max);
 	struct xct_saved_flow saved;
+	struct xct_flow *flow;
 	bool go_on = true;
 
-	if (*cursor < end && max < end - *cursor)
-		end = *cursor + max;
-	while (*cursor < end && go_on) {
-		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
-
-		if (!xct_flow_is_shown(flow, now))
-			continue;
+	while (go_on && (flow = xct_flow_next(eng, cursor, end, now))) {
 		save(eng, flow, now, &saved);
 		go_on = fn(ctx, &saved);
 	}
@@ -201,16 +196,11 @@ enum xct_restored xct_engine_restore(struct xct_engine *eng,
 bool xct_engine_settle(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       uint32_t max, uint32_t *n_awaited)
 {
-	uint32_t end = eng->table.header->n_used;
+	uint32_t end = xct_flow_slice(eng, *cursor, max);
+	struct xct_flow *flow;
 
 	eng->now = now;
-	if (*cursor < end && max < end - *cursor)
-		end = *cursor + max;
-	while (*cursor < end) {
-		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
-
-		if (!xct_flow_is_shown(flow, now))
-			continue;
+	while ((flow = xct_flow_next(eng, cursor, end, now))) {
 		switch (xct_flow_masq(eng, flow)) {
 		case XCT_MASQ_THERE:
 			break;

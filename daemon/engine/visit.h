@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Inside the engine: its state, and a packet on its way through it. Shared by
- * engine.c (life of the engine and its flows), read.c (what a packet says), path.h
- * (its way) and policy.c (what rules say); nobody else includes this.
+ * Inside the engine: its state, and a packet on its way through it. Shared by the
+ * engine's highest layer: engine.c (life of the engine and its flows), read.c (what
+ * a packet says), path.h (its way), policy.c (what rules say), entry.c (flows made
+ * by hand) and snapshot.c. Whoever uses the engine includes engine.h instead.
  */
 #ifndef XCT_ENGINE_VISIT_H
 #define XCT_ENGINE_VISIT_H
@@ -164,15 +165,22 @@ bool xct_flow_change_labels(struct xct_engine *eng, struct xct_flow *flow,
 			    const struct xct_labels *add,
 			    const struct xct_labels *remove);
 
-/* What the outside is told of a flow; and whether it is told of it at all. */
+/* What the outside is told of a flow; and whether a filter chooses it. */
 void xct_flow_describe(const struct xct_engine *eng,
 		       const struct xct_flow *flow, xct_msec now,
 		       struct xct_flow_info *info);
-bool xct_flow_is_shown(const struct xct_flow *flow, xct_msec now);
 bool xct_flow_is_chosen(const struct xct_engine *eng,
 			const struct xct_flow *flow,
 			const struct xct_flow_info *info,
 			const struct xct_flow_filter *filter);
+
+/* A walk over the flows that the outside is told of: where the slice of @max
+ * records from @cursor on ends, and the next such flow in it, or NULL. */
+uint32_t xct_flow_slice(const struct xct_engine *eng, uint32_t cursor,
+			uint32_t max);
+struct xct_flow *xct_flow_next(struct xct_engine *eng, uint32_t *cursor,
+			       uint32_t end, xct_msec now);
+
 /* Delete a flow: its end is told, if its beginning was. */
 void xct_flow_delete(struct xct_engine *eng, struct xct_flow *flow);
 
