@@ -82,9 +82,8 @@ struct xct_frame_written {
 
 struct xct_frame_end {
 	uint32_t status; /* enum xct_end_status */
-	uint32_t
-		error; /* errno of an UPDATE, CREATE, EVENTS, TAKEOVER; else 0 */
-	uint64_t count; /* flows shown, counted, deleted, made or changed */
+	uint32_t error;	 /* errno of some that are FAILED; else 0 */
+	uint64_t count;	 /* flows shown, counted, deleted, made or changed */
 };
 
 #endif
