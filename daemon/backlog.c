@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "daemon/clock.h"
+#include "daemon/nfq_info.h"
 
 #define WAIT_MS	 50
 #define STEP_NS	 50000

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/nfq_info.h"
 #include "daemon/sd.h"
 
 static void close_fd(int *fd)

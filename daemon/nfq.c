@@ -6,11 +6,11 @@
  *
  * The kernel sends one datagram a packet. Up to XCT_NFQ_BATCH of them are read
  * with one recvmmsg(), which waits for the first if there is none (a poll()
- * before it would cost as much as an answer), each into a buffer of its own that holds the largest
- * copy NFQUEUE makes. Their verdicts leave in one sendmsg(): a small header a
- * packet, and where the packet was edited its bytes straight from the receive
- * buffer. Verdicts are in order of id, since the kernel looks for each from the
- * head of the list of packets that wait.
+ * before it would cost as much as an answer), each into a buffer of its own that
+ * holds the largest copy NFQUEUE makes. Their verdicts leave in one sendmsg(): a
+ * small header a packet, and where the packet was edited its bytes straight from
+ * the receive buffer. Verdicts are in order of id, since the kernel looks for
+ * each from the head of the list of packets that wait.
  *
  * Every packet that was read is answered, since one without a verdict waits
  * for ever: what cannot be parsed but has an id is dropped. If a send fails,
@@ -24,8 +24,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,6 +35,8 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
+
+#include "daemon/nfq_info.h"
 
 /* NFQA_PAYLOAD's length is 16 bits wide and counts its own header. */
 #define COPY_RANGE (0xffff - 4)
@@ -627,100 +627,4 @@ void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,
 	}
 	count(&nfq->counters.mangled, mangled);
 	send_verdicts(nfq, packets, 0, n);
-}
-
-/* ------------------------------------------- what the kernel says of queues */
-
-/* For root alone to open: others are given it. -1: opened where it is read. */
-static int info_fd = -1;
-
-/* Have the kernel load what makes the file: a command that does nothing else. */
-static void load_module(void)
-{
-	_Alignas(struct nlmsghdr) char buf[256];
-	struct mnl_socket *nl =
-		mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	struct nlmsghdr *nlh;
-
-	if (!nl)
-		return;
-	nlh = nfq_nlmsg_put(buf, NFQNL_MSG_CONFIG, 0);
-	nfq_nlmsg_cfg_put_cmd(nlh, AF_INET, NFQNL_CFG_CMD_PF_BIND);
-	/* Whether it worked is seen by the file. */
-	(void)mnl_socket_sendto(nl, nlh, nlh->nlmsg_len);
-	(void)mnl_socket_close(nl); /* nothing to lose */
-}
-
-int xct_nfq_open_info(void)
-{
-	/* Through self: where only processes are shown in /proc, it is there. */
-	static const char path[] = "/proc/self/net/netfilter/nfnetlink_queue";
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 && errno == ENOENT) {
-		load_module();
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-	}
-	return fd < 0 ? -errno : fd;
-}
-
-void xct_nfq_use_info(int fd)
-{
-	if (info_fd >= 0)
-		(void)close(info_fd); /* only read */
-	info_fd = fd;
-}
-
-/* The file from its beginning; NULL: it cannot be read. */
-static FILE *read_info(void)
-{
-	int fd = info_fd < 0 ? xct_nfq_open_info()
-			     : fcntl(info_fd, F_DUPFD_CLOEXEC, 0);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-
-	if (f)
-		rewind(f);
-	else if (fd >= 0)
-		(void)close(fd); /* only read */
-	return f;
-}
-
-static bool read_line(FILE *f, uint16_t *number, struct xct_nfq_info *info)
-{
-	unsigned int mode, range;
-
-	return fscanf(f,
-		      "%" SCNu16 " %" SCNu32 " %" SCNu32 " %u %u %" SCNu64
-		      " %" SCNu64 " %" SCNu32 "%*[^\n]",
-		      number, &info->portid, &info->waiting, &mode, &range,
-		      &info->dropped, &info->user_dropped, &info->last_id) == 8;
-}
-
-bool xct_nfq_info(uint16_t number, struct xct_nfq_info *info)
-{
-	FILE *f = read_info();
-	bool is_found = false;
-	uint16_t queue;
-
-	if (!f)
-		return false;
-	while (!is_found && read_line(f, &queue, info))
-		is_found = queue == number;
-	(void)fclose(f); /* only read */
-	return is_found;
-}
-
-void xct_nfq_each(void (*fn)(void *arg, uint16_t number,
-			     const struct xct_nfq_info *info),
-		  void *arg)
-{
-	struct xct_nfq_info info;
-	FILE *f = read_info();
-	uint16_t queue;
-
-	if (!f)
-		return;
-	while (read_line(f, &queue, &info))
-		fn(arg, queue, &info);
-	(void)fclose(f); /* only read */
 }

@@ -40,15 +40,6 @@ struct xct_nfq_counters {
 	_Atomic uint64_t errors;   /* unreadable messages, refused answers */
 };
 
-/* What the kernel says about a queue. */
-struct xct_nfq_info {
-	uint32_t portid;       /* of the owning socket, often its process id */
-	uint32_t waiting;      /* packets not answered yet */
-	uint32_t last_id;      /* of the newest packet */
-	uint64_t dropped;      /* the queue was full */
-	uint64_t user_dropped; /* the socket was full */
-};
-
 /*
  * Bind queue @number and ask for whole packets, GSO ones included. 0, -EBUSY
  * (another socket has the queue), -EPROTONOSUPPORT (the kernel has no NFQUEUE),
@@ -102,18 +93,5 @@ int xct_nfq_receive(struct xct_nfq *nfq,
 /* Give the verdicts of a batch, in the order in which it was received. */
 void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,
 		    unsigned int n);
-
-/* False if nobody has bound the queue. For the main thread. */
-bool xct_nfq_info(uint16_t number, struct xct_nfq_info *info);
-
-/* Call @fn for every queue that somebody, anybody, has bound. */
-void xct_nfq_each(void (*fn)(void *arg, uint16_t number,
-			     const struct xct_nfq_info *info),
-		  void *arg);
-
-/* Where it comes from only root may open, but whoever has it open may read:
- * a descriptor or -errno, and one to be used from now on, which is taken. */
-int xct_nfq_open_info(void);
-void xct_nfq_use_info(int fd);
 
 #endif

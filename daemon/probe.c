@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "daemon/nfq.h"
+#include "daemon/nfq_info.h"
 
 enum xct_exit xct_probe_failed(const char *what, int error)
 {

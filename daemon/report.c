@@ -13,6 +13,7 @@
 #include "daemon/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/describe.h"
+#include "daemon/nfq_info.h"
 #include "daemon/reassembly.h"
 #include "daemon/sd.h"
 #include "daemon/service.h"

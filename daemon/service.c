@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/nfq_info.h"
 #include "daemon/sd.h"
 
 #define LIVES_PATH   "/run/xct/lives"

@@ -27,6 +27,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/nfq_info.h"
 
 #define HEARTBEAT_MS 500
 #define DRAIN_MS     20	  /* a packet on its way into the queue has arrived */

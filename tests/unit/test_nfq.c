@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "daemon/nfq.h"
+#include "daemon/nfq_info.h"
 
 #define QUEUE	7
 #define PACKETS 3
