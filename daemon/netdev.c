@@ -15,14 +15,6 @@
  * what it shows; what it does not show is gone. Queries and events race, but
  * only towards repeating an event that the dump has shown already.
  *
- * The source address of a masqueraded connection is chosen as the kernel's
- * MASQUERADE does. For IPv4: the first primary address of the interface in
- * whose network the next hop is, else the first primary one, else that of
- * another interface. Only where there is a choice the kernel is asked for the
- * route, and so for the next hop; that lookup takes no lock in the kernel. For
- * IPv6: the rules of RFC 6724 section 5 that do not need the packet's socket:
- * 2 (scope), 3 (not deprecated), 5 (outgoing interface), 8 (longest prefix).
- *
  * What ends masqueraded flows is also what ends them in the kernel: an address
  * that is removed, and an interface that goes down, even though it keeps its
  * IPv4 addresses.
@@ -41,6 +33,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "daemon/ifaddr.h"
 #include "daemon/netdev.h"
 
 #define RECEIVE_SIZE  32768	    /* what the kernel fills in a dump */
@@ -48,27 +41,13 @@
 #define DUMP_ATTEMPTS 5		    /* while tables change under the dump */
 #define QUERY_TIMEOUT 1		    /* seconds; a safeguard */
 
-/* Scopes of IPv6 addresses (RFC 4291 section 2.7). */
-enum { SCOPE6_LINK = 2, SCOPE6_SITE = 5, SCOPE6_GLOBAL = 14 };
-
-struct address {
-	struct xct_addr local;
-	struct xct_addr net; /* the peer's address, on point-to-point links */
-	uint32_t ifindex;
-	uint32_t flags; /* IFA_F_* */
-	uint8_t family;
-	uint8_t prefix_len;
-	uint8_t scope; /* RT_SCOPE_* */
-	bool is_seen;  /* by the dump that is going on */
-};
-
 struct xct_netdev {
 	struct xct_netdev_ops ops;
 	struct nlif_handle *nlif;
 	struct mnl_socket *events;
 	struct mnl_socket *query;
 	unsigned int seq;
-	struct address *addrs;
+	struct xct_ifaddr *addrs;
 	size_t n, size;
 	uint32_t *up; /* interfaces that are up */
 	size_t n_up, size_up;
@@ -77,46 +56,18 @@ struct xct_netdev {
 
 /* ---------------------------------------------------------- the addresses */
 
-static unsigned int scope6(const struct xct_addr *addr)
-{
-	static const struct xct_addr loopback = { .b[15] = 1 };
-
-	if (addr->b[0] == 0xff)
-		return addr->b[1] & 0xf;
-	if ((addr->b[0] == 0xfe && (addr->b[1] & 0xc0) == 0x80) ||
-	    xct_addr_equal(addr, &loopback))
-		return SCOPE6_LINK;
-	if (addr->b[0] == 0xfe && (addr->b[1] & 0xc0) == 0xc0)
-		return SCOPE6_SITE;
-	return SCOPE6_GLOBAL;
-}
-
-/* May it be the source towards anywhere? */
-static bool is_global(const struct address *a)
-{
-	if (a->family == AF_INET)
-		return a->scope == RT_SCOPE_UNIVERSE &&
-		       !(a->flags & IFA_F_SECONDARY);
-	return scope6(&a->local) == SCOPE6_GLOBAL;
-}
-
-static bool is_global4(const struct address *a)
-{
-	return a->family == AF_INET && is_global(a);
-}
-
 static void report_gone(const struct xct_netdev *nd, uint32_t ifindex,
-			const struct address *a)
+			const struct xct_ifaddr *a)
 {
 	if (nd->ops.addr_gone)
 		nd->ops.addr_gone(nd->ops.ctx, ifindex, a->family, &a->local);
 }
 
-static struct address *find_address(struct xct_netdev *nd,
-				    const struct address *like)
+static struct xct_ifaddr *find_address(struct xct_netdev *nd,
+				       const struct xct_ifaddr *like)
 {
 	for (size_t i = 0; i < nd->n; i++) {
-		struct address *a = &nd->addrs[i];
+		struct xct_ifaddr *a = &nd->addrs[i];
 
 		if (a->ifindex == like->ifindex && a->family == like->family &&
 		    a->prefix_len == like->prefix_len &&
@@ -128,9 +79,9 @@ static struct address *find_address(struct xct_netdev *nd,
 }
 
 /* Without memory the address is not known: masquerading will not use it. */
-static void put_address(struct xct_netdev *nd, const struct address *new)
+static void put_address(struct xct_netdev *nd, const struct xct_ifaddr *new)
 {
-	struct address *a = find_address(nd, new);
+	struct xct_ifaddr *a = find_address(nd, new);
 	size_t at = nd->n;
 
 	if (a) {
@@ -154,9 +105,9 @@ static void put_address(struct xct_netdev *nd, const struct address *new)
 	nd->n++;
 }
 
-static void drop_address(struct xct_netdev *nd, struct address *a)
+static void drop_address(struct xct_netdev *nd, struct xct_ifaddr *a)
 {
-	struct address gone = *a;
+	struct xct_ifaddr gone = *a;
 
 	nd->n--;
 	memmove(a, a + 1, (size_t)(&nd->addrs[nd->n] - a) * sizeof(*nd->addrs));
@@ -201,18 +152,19 @@ static void link_down(struct xct_netdev *nd, uint32_t ifindex)
 		return;
 	*up = nd->up[--nd->n_up];
 	for (size_t i = 0; i < nd->n; i++) {
-		const struct address *a = &nd->addrs[i];
+		const struct xct_ifaddr *a = &nd->addrs[i];
 
-		if (a->ifindex == ifindex && is_global(a)) {
+		if (a->ifindex == ifindex && xct_ifaddr_is_global(a)) {
 			has_own4 |= a->family == AF_INET;
 			has_own6 |= a->family == AF_INET6;
 		}
 	}
 	for (size_t i = 0; i < nd->n; i++) {
-		const struct address *a = &nd->addrs[i];
+		const struct xct_ifaddr *a = &nd->addrs[i];
 		bool has_own = a->family == AF_INET ? has_own4 : has_own6;
 
-		if (a->ifindex == ifindex || (!has_own && is_global(a)))
+		if (a->ifindex == ifindex ||
+		    (!has_own && xct_ifaddr_is_global(a)))
 			report_gone(nd, ifindex, a);
 	}
 }
@@ -247,9 +199,9 @@ static bool read_addr(const struct nlattr *attr, uint8_t family,
 static void on_address(struct xct_netdev *nd, const struct nlmsghdr *nlh)
 {
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
-	struct address a = { .is_seen = true };
+	struct xct_ifaddr a = { .is_seen = true };
 	bool has_local = false, has_net = false;
-	struct address *old;
+	struct xct_ifaddr *old;
 	struct nlattr *attr;
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifa) ||
@@ -412,20 +364,22 @@ static int on_route(const struct nlmsghdr *nlh, void *data)
 	struct xct_addr *hop = data;
 	struct nlattr *attr;
 
-	if (nlh->nlmsg_type == RTM_NEWROUTE)
-		mnl_attr_for_each(
-			attr, nlh,
-			sizeof(struct rtmsg)) if (mnl_attr_get_type(attr) ==
-						  RTA_GATEWAY)(void)
-			read_addr(attr, AF_INET, hop);
+	if (nlh->nlmsg_type != RTM_NEWROUTE)
+		return MNL_CB_STOP;
+	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg))
+	{
+		if (mnl_attr_get_type(attr) == RTA_GATEWAY)
+			(void)read_addr(attr, AF_INET, hop); /* else: @dst */
+	}
 	return MNL_CB_STOP;
 }
 
 /* Where a packet to @dst that leaves through @ifindex goes first: a gateway,
- * or @dst itself, also if the kernel does not say. */
-static struct xct_addr next_hop4(struct xct_netdev *nd, uint32_t ifindex,
+ * or @dst itself, also if the kernel does not say. Its lookup takes no lock. */
+static struct xct_addr next_hop4(void *ctx, uint32_t ifindex,
 				 const struct xct_addr *dst)
 {
+	struct xct_netdev *nd = ctx;
 	char buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct xct_addr hop = *dst;
@@ -444,108 +398,19 @@ static struct xct_addr next_hop4(struct xct_netdev *nd, uint32_t ifindex,
 	return hop;
 }
 
-/* ------------------------------------------------------ choice of address */
-
-static unsigned int common_prefix(const struct xct_addr *a,
-				  const struct xct_addr *b, unsigned int max)
-{
-	unsigned int bit = 0;
-
-	while (bit < max &&
-	       !((a->b[bit / 8] ^ b->b[bit / 8]) >> (7 - bit % 8) & 1))
-		bit++;
-	return bit;
-}
-
-/* Without @dst, whatever comes first. */
-static const struct address *choose4(struct xct_netdev *nd, uint32_t ifindex,
-				     const struct xct_addr *dst)
-{
-	const struct address *first = NULL, *other = NULL;
-	unsigned int own = 0;
-	struct xct_addr hop;
-
-	for (size_t i = 0; i < nd->n; i++) {
-		const struct address *a = &nd->addrs[i];
-
-		if (a->ifindex == ifindex && is_global4(a)) {
-			if (own++ == 0)
-				first = a;
-		} else if (!other && is_global4(a)) {
-			other = a;
-		}
-	}
-	if (!dst || own == 1)
-		return first;
-	if (own == 0)
-		return other;
-	hop = next_hop4(nd, ifindex, dst);
-	for (size_t i = 0; i < nd->n; i++) {
-		const struct address *a = &nd->addrs[i];
-
-		if (a->ifindex == ifindex && is_global4(a) &&
-		    common_prefix(&a->net, &hop, a->prefix_len) ==
-			    a->prefix_len)
-			return a;
-	}
-	return first;
-}
-
-static bool can_use6(const struct address *a)
-{
-	if (a->family != AF_INET6 || a->flags & IFA_F_DADFAILED)
-		return false;
-	return !(a->flags & IFA_F_TENTATIVE) || a->flags & IFA_F_OPTIMISTIC;
-}
-
-/* The larger the better; the rules as digits, the first the most significant.
- * A scope that suffices beats one that does not; among those that do, the
- * smallest is best, among those that do not, the largest. */
-static unsigned int score6(const struct address *a, uint32_t ifindex,
-			   const struct xct_addr *dst)
-{
-	unsigned int want = dst ? scope6(dst) : SCOPE6_GLOBAL;
-	unsigned int have = scope6(&a->local);
-	unsigned int score = have >= want ? 32 - have : have;
-
-	score = score << 1 | !(a->flags & IFA_F_DEPRECATED);
-	score = score << 1 | (a->ifindex == ifindex);
-	score <<= 8;
-	if (dst)
-		score |= common_prefix(&a->local, dst, a->prefix_len);
-	return score;
-}
-
-/* Without @dst, or for one that only this link knows, of this interface. */
-static const struct address *choose6(struct xct_netdev *nd, uint32_t ifindex,
-				     const struct xct_addr *dst)
-{
-	bool must_be_own =
-		!dst || dst->b[0] == 0xff || scope6(dst) == SCOPE6_LINK;
-	const struct address *best = NULL;
-	unsigned int best_score = 0;
-
-	for (size_t i = 0; i < nd->n; i++) {
-		const struct address *a = &nd->addrs[i];
-		unsigned int score;
-
-		if (!can_use6(a) || (must_be_own && a->ifindex != ifindex))
-			continue;
-		score = score6(a, ifindex, dst);
-		if (!best || score > best_score) {
-			best = a;
-			best_score = score;
-		}
-	}
-	return best;
-}
+/* ------------------------------------------------ what the engine asks for */
 
 bool xct_netdev_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 		       const struct xct_addr *dst, struct xct_addr *addr)
 {
 	struct xct_netdev *nd = ctx;
-	const struct address *a = family == AF_INET ? choose4(nd, ifindex, dst)
-						    : choose6(nd, ifindex, dst);
+	const struct xct_ifaddr *a;
+
+	if (family == AF_INET)
+		a = xct_ifaddr_choose4(nd->addrs, nd->n, ifindex, dst,
+				       next_hop4, nd);
+	else
+		a = xct_ifaddr_choose6(nd->addrs, nd->n, ifindex, dst);
 
 	if (!a)
 		return false;
@@ -576,7 +441,7 @@ enum xct_masq xct_netdev_masq(struct xct_netdev *nd, uint32_t ifindex,
 	for (size_t i = 0; i < nd->n; i++)
 		has_other |= nd->addrs[i].ifindex == ifindex &&
 			     nd->addrs[i].family == family &&
-			     is_global(&nd->addrs[i]);
+			     xct_ifaddr_is_global(&nd->addrs[i]);
 	return has_other ? XCT_MASQ_GONE : XCT_MASQ_AWAITED;
 }
 

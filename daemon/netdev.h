@@ -24,7 +24,7 @@ struct xct_netdev_ops {
 	void *ctx;
 };
 
-/* Opens both sockets and reads the tables. 0 or -errno. */
+/* Opens the sockets and reads the tables. 0 or -errno. */
 int xct_netdev_new(struct xct_netdev **nd, const struct xct_netdev_ops *ops);
 void xct_netdev_free(struct xct_netdev *nd); /* NULL accepted */
 
@@ -36,13 +36,13 @@ int xct_netdev_addr_fd(const struct xct_netdev *nd);
  * the tables again, reporting what is gone. */
 void xct_netdev_catch(struct xct_netdev *nd);
 
-/* As struct xct_host_ops.ifname, .ifaddr and .is_local; @ctx is the struct xct_netdev. A
- * name that is not known yet is looked for again before giving up. */
+/* As struct xct_host_ops.ifname, .ifaddr and .is_local; @ctx is the struct
+ * xct_netdev. A name that is not known yet is looked for again before giving
+ * up. */
 bool xct_netdev_ifname(void *ctx, uint32_t ifindex,
 		       char name[static XCT_IFNAMSIZ]);
 bool xct_netdev_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 		       const struct xct_addr *dst, struct xct_addr *addr);
-
 bool xct_netdev_is_local(void *ctx, uint8_t family,
 			 const struct xct_addr *addr);
 
