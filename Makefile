@@ -86,7 +86,6 @@ ENGINE_SRC := $(wildcard daemon/engine/*.c daemon/engine/l4/*.c)
 DAEMON_SRC := $(wildcard daemon/*.c)
 CTL_SRC    := $(wildcard ctl/*.c)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-UNIT_AUX   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 MANUALS    := $(wildcard docs/*.[58])
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC  := $(wildcard tests/bench/*.c)
@@ -99,7 +98,7 @@ CTL_OBJ    := $(call objects,$(filter-out ctl/main.c,$(CTL_SRC)))
 UNIT_BIN   := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
 BENCH_BIN  := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
 ALL_SRC    := $(COMMON_SRC) $(ENGINE_SRC) $(DAEMON_SRC) $(CTL_SRC) \
-	$(UNIT_SRC) $(UNIT_AUX) $(FUZZ_SRC) $(BENCH_SRC)
+	$(UNIT_SRC) $(FUZZ_SRC) $(BENCH_SRC)
 ALL_OBJ    := $(call objects,$(filter-out $(FUZZ_SRC),$(ALL_SRC)))
 
 ENGINE_LIB := $(B)/libxct-engine.a
@@ -231,8 +230,7 @@ $(B)/xctctl: $(B)/ctl/main.o $(CTL_LIB) $(ENGINE_LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(XCT_LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
-$(UNIT_BIN): $(B)/%: $(B)/%.o $(call objects,$(UNIT_AUX)) $(DAEMON_LIB) \
-		$(CTL_LIB) $(ENGINE_LIB)
+$(UNIT_BIN): $(B)/%: $(B)/%.o $(DAEMON_LIB) $(CTL_LIB) $(ENGINE_LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(XCT_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(TEST_LIBS)
 
