@@ -47,8 +47,7 @@ static void print_numbers(const char *indent, json_t *object)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(object, key, value)
-	{
+	json_object_foreach(object, key, value) {
 		if (json_is_integer(value))
 			printf("%s%-*s %15" JSON_INTEGER_FORMAT "\n", indent,
 			       16 - (int)strlen(indent), key,
@@ -88,11 +87,13 @@ static void print_cells(json_t *cells)
 	if (!json_array_size(cells))
 		return;
 	puts("packets that are impossible in a state");
-	json_array_foreach(cells, i, cell) printf(
-		"  %-16s %15" PRIu64 "  %s in %s, %s direction\n",
-		xct_json_text(cell, "proto"), xct_json_number(cell, "packets"),
-		xct_json_text(cell, "packet"), xct_json_text(cell, "state"),
-		xct_json_text(cell, "direction"));
+	json_array_foreach(cells, i, cell)
+		printf("  %-16s %15" PRIu64 "  %s in %s, %s direction\n",
+		       xct_json_text(cell, "proto"),
+		       xct_json_number(cell, "packets"),
+		       xct_json_text(cell, "packet"),
+		       xct_json_text(cell, "state"),
+		       xct_json_text(cell, "direction"));
 }
 
 /* A table of objects that have the same keys. */
@@ -106,10 +107,10 @@ static void print_queues(json_t *queues)
 		printf(" %14s", key);
 	if (json_array_size(queues))
 		putchar('\n');
-	json_array_foreach(queues, i, queue)
-	{
-		json_object_foreach(queue, key, value) printf(
-			" %14" JSON_INTEGER_FORMAT, json_integer_value(value));
+	json_array_foreach(queues, i, queue) {
+		json_object_foreach(queue, key, value)
+			printf(" %14" JSON_INTEGER_FORMAT,
+			       json_integer_value(value));
 		putchar('\n');
 	}
 }
@@ -182,20 +183,23 @@ static void print_rules(const json_t *rules, const json_t *policies)
 	int name_width = (int)strlen("NAME");
 	size_t i;
 
-	json_array_foreach(rules, i, row) name_width =
-		max_int(name_width, (int)strlen(xct_json_text(row, "name")));
+	json_array_foreach(rules, i, row)
+		name_width = max_int(name_width,
+				     (int)strlen(xct_json_text(row, "name")));
 
 	printf("%12s  %-8s %5s  %-*s  %s\n", "CONNECTIONS", "CHAIN", "LINE",
 	       name_width, "NAME", "RULE");
-	json_array_foreach(rules, i, row) printf(
-		"%12" PRIu64 "  %-8s %5" PRIu64 "  %-*s  %s\n",
-		xct_json_number(row, "hits"), xct_json_text(row, "chain"),
-		xct_json_number(row, "line"), name_width,
-		xct_json_text(row, "name"), xct_json_text(row, "text"));
-	json_array_foreach(policies, i, row) printf(
-		"%12" PRIu64 "  %-8s %5s  %-*s  default: %s\n",
-		xct_json_number(row, "hits"), xct_json_text(row, "chain"), "",
-		name_width, "", xct_json_text(row, "policy"));
+	json_array_foreach(rules, i, row)
+		printf("%12" PRIu64 "  %-8s %5" PRIu64 "  %-*s  %s\n",
+		       xct_json_number(row, "hits"),
+		       xct_json_text(row, "chain"),
+		       xct_json_number(row, "line"), name_width,
+		       xct_json_text(row, "name"), xct_json_text(row, "text"));
+	json_array_foreach(policies, i, row)
+		printf("%12" PRIu64 "  %-8s %5s  %-*s  default: %s\n",
+		       xct_json_number(row, "hits"),
+		       xct_json_text(row, "chain"), "", name_width, "",
+		       xct_json_text(row, "policy"));
 }
 
 enum xct_exit xct_ctl_rules(const struct xct_ctl *ctl)
@@ -233,8 +237,7 @@ static void print_value(const json_t *value)
 		printf("no");
 		break;
 	case JSON_ARRAY:
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach(value, i, item) {
 			if (i)
 				printf(", ");
 			print_value(item);
@@ -263,8 +266,7 @@ enum xct_exit xct_ctl_status(const struct xct_ctl *ctl)
 	ret = get_report(ctl, XCT_REQ_STATUS, &json);
 	if (!json)
 		return ret;
-	json_object_foreach(json, key, value)
-	{
+	json_object_foreach(json, key, value) {
 		if (strcmp(key, "uptime_s") == 0) {
 			printf("uptime: ");
 			print_duration(xct_json_number(json, key));

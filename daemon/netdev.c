@@ -212,8 +212,7 @@ static void on_address(struct xct_netdev *nd, const struct nlmsghdr *nlh)
 	a.prefix_len = ifa->ifa_prefixlen;
 	a.scope = ifa->ifa_scope;
 	a.flags = ifa->ifa_flags;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifa))
-	{
+	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
 		switch (mnl_attr_get_type(attr)) {
 		case IFA_LOCAL:
 			has_local = read_addr(attr, a.family, &a.local);
@@ -366,8 +365,7 @@ static int on_route(const struct nlmsghdr *nlh, void *data)
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE)
 		return MNL_CB_STOP;
-	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg))
-	{
+	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg)) {
 		if (mnl_attr_get_type(attr) == RTA_GATEWAY)
 			(void)read_addr(attr, AF_INET, hop); /* else: @dst */
 	}

@@ -197,8 +197,7 @@ struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 	if (seen && xct_index_is_first(seen, hash))
 		flow = flow_at(tbl, seen, t);
 	if (!flow) {
-		xct_index_for_each(&tbl->main, slot, hash)
-		{
+		xct_index_for_each(&tbl->main, slot, hash) {
 			flow = flow_at(tbl, slot, t);
 			if (flow)
 				break;
@@ -221,8 +220,7 @@ bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
 	const struct xct_index_slot *slot;
 	const struct xct_flow *flow;
 
-	xct_index_for_each(&tbl->main, slot, hash_in_zone(tbl, t))
-	{
+	xct_index_for_each(&tbl->main, slot, hash_in_zone(tbl, t)) {
 		flow = flow_at(tbl, slot, t);
 		if (flow && flow != self)
 			return true;

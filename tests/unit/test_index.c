@@ -40,8 +40,7 @@ static void assert_same(const struct xct_index *index, const struct list *list,
 	const struct xct_index_slot *slot;
 	uint32_t i = 0;
 
-	xct_index_for_each(index, slot, hash)
-	{
+	xct_index_for_each(index, slot, hash) {
 		while (i < list->n && list->entries[i].hash != hash)
 			i++;
 		assert_true(i < list->n);
