@@ -7,27 +7,16 @@
  */
 #include "common/flow_info.h"
 
-#include <netinet/in.h>
-
 #include "common/names.h"
 
 static bool has_ports(uint8_t proto)
 {
-	switch (proto) {
-	case IPPROTO_TCP:
-	case IPPROTO_UDP:
-	case IPPROTO_UDPLITE:
-	case IPPROTO_SCTP:
-	case IPPROTO_DCCP:
-		return true;
-	default:
-		return false;
-	}
+	return xct_l4_shape(proto) == XCT_L4_PORTS;
 }
 
 static bool is_icmp(uint8_t proto)
 {
-	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+	return xct_l4_shape(proto) == XCT_L4_ICMP;
 }
 
 bool xct_flow_info_is_src_nat(const struct xct_flow_info *info)
@@ -108,7 +97,8 @@ static bool match_ports(const struct xct_flow_filter *f,
 
 	if (!(f->fields & port_fields))
 		return true;
-	return (has_ports(orig->proto) || orig->proto == IPPROTO_GRE) &&
+	return (has_ports(orig->proto) ||
+		xct_l4_shape(orig->proto) == XCT_L4_GRE) &&
 	       holds(f, XCT_FILTER_ORIG_SPORT, f->orig_sport == orig->sport) &&
 	       holds(f, XCT_FILTER_ORIG_DPORT, f->orig_dport == orig->dport) &&
 	       holds(f, XCT_FILTER_REPLY_SPORT,

@@ -7,6 +7,8 @@
 #ifndef XCT_COMMON_TUPLE_H
 #define XCT_COMMON_TUPLE_H
 
+#include <netinet/in.h>
+
 #include "common/addr.h"
 
 struct xct_tuple {
@@ -31,5 +33,33 @@ struct xct_tuple {
 };
 
 _Static_assert(sizeof(struct xct_tuple) == 40, "tuples are compared as bytes");
+
+/* What stands beside the addresses in a tuple of @proto, as it is shown: DCCP has
+ * ports, though nobody tracks them. */
+enum xct_l4_shape {
+	XCT_L4_PORTS,
+	XCT_L4_ICMP,
+	XCT_L4_GRE,
+	XCT_L4_NONE,
+};
+
+static inline enum xct_l4_shape xct_l4_shape(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
+		return XCT_L4_PORTS;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return XCT_L4_ICMP;
+	case IPPROTO_GRE:
+		return XCT_L4_GRE;
+	default:
+		return XCT_L4_NONE;
+	}
+}
 
 #endif

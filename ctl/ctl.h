@@ -10,7 +10,7 @@
 
 enum xct_exit {
 	XCT_EXIT_OK = 0,
-	XCT_EXIT_FAILED = 1, /* also: get or delete matched nothing */
+	XCT_EXIT_FAILED = 1, /* also: get, delete, update matched none */
 	XCT_EXIT_USAGE = 2,
 	XCT_EXIT_UNREACHABLE = 3,
 	XCT_EXIT_CONFIG = 4,

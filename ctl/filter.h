@@ -9,7 +9,7 @@
 #include "common/flow_event.h"
 
 enum xct_option {
-	/* in the order of the letters in filter.c */
+	/* in the order of the letters in options.c */
 	XCT_OPTION_ORIG_SRC,
 	XCT_OPTION_ORIG_DST,
 	XCT_OPTION_REPLY_SRC,

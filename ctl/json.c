@@ -5,8 +5,6 @@
  */
 #include "ctl/json.h"
 
-#include <netinet/in.h>
-
 #include "common/cursor.h"
 #include "ctl/filter.h"
 #include "ctl/line.h"

@@ -9,7 +9,6 @@
  */
 #include "ctl/line.h"
 
-#include <netinet/in.h>
 #include <time.h>
 
 #include "common/cursor.h"
@@ -18,25 +17,6 @@
 #include "ctl/out.h"
 
 #define NAME_WIDTH 8 /* of the padded l3 and l4 names */
-
-enum xct_l4_shape xct_l4_shape(uint8_t proto)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-	case IPPROTO_UDP:
-	case IPPROTO_UDPLITE:
-	case IPPROTO_SCTP:
-	case IPPROTO_DCCP:
-		return XCT_L4_PORTS;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return XCT_L4_ICMP;
-	case IPPROTO_GRE:
-		return XCT_L4_GRE;
-	default:
-		return XCT_L4_NONE;
-	}
-}
 
 const char *xct_line_proto(uint8_t proto)
 {

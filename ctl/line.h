@@ -8,16 +8,6 @@
 
 #define XCT_LINE_MAX 2048 /* no line is longer, but for labels; with newline */
 
-/* What a line's l4 part shows of a tuple. */
-enum xct_l4_shape {
-	XCT_L4_PORTS,
-	XCT_L4_ICMP,
-	XCT_L4_GRE,
-	XCT_L4_NONE,
-};
-
-enum xct_l4_shape xct_l4_shape(uint8_t proto);
-
 /* The protocol's name, or "unknown". */
 const char *xct_line_proto(uint8_t proto);
 

@@ -129,7 +129,7 @@ enum xct_exit xct_ctl_stats(const struct xct_ctl *ctl)
 	print_reasons(json_object_get(json, "reasons"));
 	print_cells(json_object_get(json, "cells"));
 	print_queues(json_object_get(json, "queues"));
-	puts("IPv4 fragments, put together by the kernel");
+	puts("fragments, put together by the kernel");
 	print_numbers("  ", json_object_get(json, "reassembly"));
 	puts("snapshots, and the flows that were read from them");
 	print_numbers("  ", json_object_get(json, "snapshots"));

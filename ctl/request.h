@@ -37,8 +37,7 @@ struct xct_stop {
 	const volatile sig_atomic_t *is_wanted; /* it is: that is no error */
 };
 
-/* As xct_request(), of an answer that xctd does not end. *@error as
- * below. */
+/* As xct_request(), of an answer that xctd does not end. *@error as above. */
 enum xct_exit xct_request_endless(const char *socket, uint16_t type,
 				  const void *payload, uint32_t len,
 				  xct_client_fn fn, void *ctx,

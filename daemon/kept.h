@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a predecessor has left: descriptors of the flows' memory, of queues, of
- * raw sockets and of the control socket, handed over by systemd or by the xctd itself.
+ * raw sockets and of the control socket, handed over by systemd or by the xctd
+ * itself.
  */
 #ifndef XCT_DAEMON_KEPT_H
 #define XCT_DAEMON_KEPT_H
@@ -27,8 +28,7 @@
 struct xct_kept {
 	int listen_fd;
 	int memory_fd;
-	const char
-		*memory_name; /* under which systemd has it; NULL: has none */
+	const char *memory_name; /* systemd's for it; NULL: it has none */
 	int rules_fd;
 	int hooks_fd;
 	uint32_t layout; /* of the flows, once they are taken */

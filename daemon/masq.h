@@ -30,9 +30,8 @@ struct xct_masquerade {
 	unsigned int n_gone;
 	uint32_t ifindex[XCT_AWAITED_MAX]; /* of memory.names[]; 0: none yet */
 	unsigned int n_names; /* they, and the names, are under the lock */
-	xct_msec
-		restored_ms; /* when flows were restored last; 0: all settled */
-	xct_msec settled_ms; /* when they were looked at last */
+	xct_msec restored_ms; /* flows were, last; 0: all have settled */
+	xct_msec settled_ms;  /* when they were looked at last */
 };
 
 /* As struct xct_netdev_ops.addr_gone; @ctx is the struct xct_daemon. */

@@ -162,26 +162,25 @@ out:
 static void keep_settings(const struct xct_settings *running,
 			  struct xct_settings *next, FILE *out)
 {
-#define KEEP(field, key)                                                 \
-	do {                                                             \
-		if (next->field != running->field)                       \
-			fprintf(out,                                     \
-				"warning: settings: %s has changed: it " \
-				"takes effect when xctd is restarted\n", \
-				key);                                    \
-		next->field = running->field;                            \
+#define KEEP(field, key)                                             \
+	do {                                                         \
+		if (next->field != running->field)                   \
+			fprintf(out,                                 \
+				"warning: %s has changed: it takes " \
+				"effect when xctd is restarted\n",   \
+				key);                                \
+		next->field = running->field;                        \
 	} while (0)
 
-	KEEP(table_size, "table-size");
-	KEEP(queue_first, "queue: first");
-	KEEP(workers, "queue: workers");
-	KEEP(mark_mask, "mark-mask");
+	KEEP(table_size, "settings: table-size");
+	KEEP(queue_first, "settings: queue: first");
+	KEEP(workers, "settings: queue: workers");
+	KEEP(mark_mask, "settings: mark-mask");
 	KEEP(hooks, "hooks");
 #undef KEEP
 	if (strcmp(next->control_group, running->control_group) != 0) {
-		fprintf(out, "warning: settings: the control socket's group "
-			     "has changed: it takes effect when xctd is "
-			     "restarted\n");
+		fprintf(out, "warning: settings: control: group has changed: "
+			     "it takes effect when xctd is restarted\n");
 		memcpy(next->control_group, running->control_group,
 		       sizeof(next->control_group));
 	}

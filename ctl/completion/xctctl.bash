@@ -116,6 +116,9 @@ _xctctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$filters $changes" \
 			-- "$cur")
 		;;
+	hooks)
+		mapfile -t COMPREPLY < <(compgen -W 'ipv4 ipv6' -- "$cur")
+		;;
 	check | load-entries | save | load | R | file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;

@@ -16,13 +16,14 @@ PARTS = {  # directory: directories it may include from
     "tests": {"common", "daemon/engine", "daemon", "ctl", "tests"},
 }
 
-# The engine's layers, lowest first. Headers that several layers share for
-# their types (the flow record, the operations of trackers) are in the lowest
-# layer that needs them.
+# The engine's layers, lowest first; what is not named is in the highest.
+# Headers that several layers share for their types (the flow record, the
+# operations of trackers) are in the lowest layer that needs them.
 LAYERS = [
-    {"csum", "edit", "pkt", "tuple", "flow", "l4.h", "rule.h"},
-    {"table", "index", "dead", "expire", "expect", "portmap", "frag"},
-    {"l4", "l4.c", "rule", "nat", "helper", "reply"},
+    {"csum", "pkt", "index", "flow", "l4.h", "rule"},
+    {"edit", "l4", "l4.c"},
+    {"table", "dead", "expire", "reply"},
+    {"nat", "migrate"},
     {"engine"},
 ]
 

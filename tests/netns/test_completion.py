@@ -60,6 +60,7 @@ def test_every_option_that_is_offered_is_known(command):
     (("list", "--ze"), ["--zero"]),
     (("delete", "--ze"), []),
     (("-s", "/run/sock", "cou"), ["count"]),
+    (("hooks", ""), ["ipv4", "ipv6"]),
 ])
 def test_bash_completes_the_word(words, expected):
     assert complete(*words) == expected
