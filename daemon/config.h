@@ -3,7 +3,7 @@
  * rules.yaml, read and compiled: what xctd does with its configuration file.
  *
  * Loading has three steps, each of which finds every error it can:
- * yaml.c (text -> nodes with positions), config.c (nodes -> settings, rules),
+ * yaml.c (text -> nodes with positions), config*.c (nodes -> settings, rules),
  * compile.c (names -> sets; overlapping ranges merged).
  */
 #ifndef XCT_DAEMON_CONFIG_H
