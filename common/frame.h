@@ -55,7 +55,7 @@ enum xct_frame_type {
 	XCT_RSP_END,	/* struct xct_frame_end */
 	XCT_RSP_EVENTS, /* an array of struct xct_flow_event; the first: none */
 	XCT_RSP_SAVED,	/* an array of struct xct_saved_flow */
-	XCT_RSP_RESTORED, /* uint32_t [XCT_RESTORED_COUNT]: flows of each fate */
+	XCT_RSP_RESTORED, /* uint32_t [XCT_RESTORED_COUNT]: flows by fate */
 };
 
 enum xct_end_status {

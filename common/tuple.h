@@ -34,8 +34,8 @@ struct xct_tuple {
 
 _Static_assert(sizeof(struct xct_tuple) == 40, "tuples are compared as bytes");
 
-/* What stands beside the addresses in a tuple of @proto, as it is shown: DCCP has
- * ports, though nobody tracks them. */
+/* What stands beside the addresses in a tuple of @proto, as it is shown: DCCP
+ * has ports, though nobody tracks them. */
 enum xct_l4_shape {
 	XCT_L4_PORTS,
 	XCT_L4_ICMP,

@@ -16,7 +16,7 @@
 #define LOOK_US 50000 /* between two looks at the service */
 
 /* systemd tells an ExecReload= which process is to reload. If that one dies its
- * successor is started when we have left, and not before: nobody would answer. */
+ * successor is started when we have left, and not before: nobody answers. */
 static void follow_service(struct xct_client *client)
 {
 	const struct timeval timeout = { .tv_usec = LOOK_US };

@@ -153,8 +153,8 @@ static bool note_flow(void *ctx, uint16_t type, const void *payload,
 	return !*is_there;
 }
 
-/* Nothing was shown: as conntrack, which asks for a tuple and then looks at what
- * it was given, tell a flow that is another from none. */
+/* Nothing was shown: as conntrack, which asks for a tuple and then looks at
+ * what it was given, tell a flow that is another from none. */
 static enum xct_exit say_missing(const struct xct_ctl *ctl)
 {
 	struct xct_flow_filter filter = ctl->query.filter;

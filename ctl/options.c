@@ -140,7 +140,7 @@ static bool parse_u32(struct xct_query *query, const struct xct_option_row *row,
 	return true;
 }
 
-/* conntrack takes a tag as it stands in the packet, whatever that means here. */
+/* conntrack takes a tag as it stands in the packet, whatever that means. */
 static bool parse_vtag(struct xct_query *query,
 		       const struct xct_option_row *row, const char *arg)
 {

@@ -45,8 +45,8 @@ struct save {
 	int error;
 };
 
-/* Not before xctd has answered: where it does not there is nothing to write, and
- * nothing else to complain of. */
+/* Not before xctd has answered: where it does not there is nothing to write,
+ * and nothing else to complain of. */
 static bool begin(struct save *save)
 {
 	if (!save->is_open)

@@ -2,12 +2,12 @@
 /*
  * The packets that have come in and have not been handled yet.
  *
- * Theory of operation: in the kernel's tracking a packet that has been sent is in
- * the table when send() returns. Here it is in a queue then, and who asks for the
- * table at once could be faster. So before such a question is answered the ids
- * of the newest packets, which the kernel tells, are compared with those that
- * the workers have answered. That a queue is empty is the usual case, and costs
- * a look.
+ * Theory of operation: in the kernel's tracking a packet that has been sent is
+ * in the table when send() returns. Here it is in a queue then, and who asks
+ * for the table at once could be faster. So before such a question is answered
+ * the ids of the newest packets, which the kernel tells, are compared with
+ * those that the workers have answered. That a queue is empty is the usual
+ * case, and costs a look.
  */
 #include "daemon/backlog.h"
 

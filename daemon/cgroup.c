@@ -54,7 +54,7 @@ static bool parse_place(char *line, struct place *place)
 	return true;
 }
 
-/* What follows the mount's @root in @path, "" for itself; NULL: it is outside. */
+/* What follows the mount's @root in @path, "" for itself; NULL: none does. */
 static const char *below(const char *path, const char *root)
 {
 	size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the readers of rules.yaml share. config.c reads the file as a whole,
- * config_settings.c settings: and hooks:, config_sets.c what has a name and where
- * names are used, config_zones.c zones:, config_filter.c nat: and filter:,
- * config_rules.c the rules in them, config_proto.c protocols, ICMP types and
- * labels.
+ * config_settings.c settings: and hooks:, config_sets.c what has a name and
+ * where names are used, config_zones.c zones:, config_filter.c nat: and
+ * filter:, config_rules.c the rules in them, config_proto.c protocols, ICMP
+ * types and labels.
  */
 #ifndef XCT_DAEMON_CONFIG_READ_H
 #define XCT_DAEMON_CONFIG_READ_H
@@ -77,8 +77,8 @@ void xct_read_unknown_key(struct xct_reader *r, const struct xct_node *key,
 void xct_read_interfaces(struct xct_reader *r, const struct xct_node *node);
 void xct_read_sets(struct xct_reader *r, const struct xct_node *node);
 
-/* zones:; and a warning, once the file is in order, of those whose mark no packet
- * has. */
+/* zones:; and a warning, once the file is in order, of those whose mark no
+ * packet has. */
 void xct_read_zones(struct xct_reader *r, const struct xct_node *node);
 void xct_read_warn_hidden_marks(struct xct_reader *r,
 				const struct xct_node *node);

@@ -13,9 +13,9 @@
  * reading only when it has neither: it may send requests ahead, and they wait
  * in its input buffer and then in the kernel's.
  *
- * A client that follows events goes on with that until it leaves. It has nothing
- * to ask meanwhile, so it is polled for reading, which tells its end, and for
- * writing when the feed has something for it.
+ * A client that follows events goes on with that until it leaves. It has
+ * nothing to ask meanwhile, so it is polled for reading, which tells its end,
+ * and for writing when the feed has something for it.
  *
  * All memory is the client's struct and the text of a JSON or TEXT answer,
  * which is sent from where it is. Half-read or never-read answers are bounded

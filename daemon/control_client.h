@@ -76,8 +76,8 @@ void xct_control_start_request(struct xct_control_client *c,
 			       const struct xct_frame *frame,
 			       const uint8_t *payload);
 
-/* One step of the request in work, if there is one: the next frame of its answer
- * is in the output buffer, which was empty, and perhaps its end. */
+/* One step of the request in work, if there is one: the next frame of its
+ * answer is in the output buffer, which was empty, and perhaps its end. */
 void xct_control_work_on(struct xct_control_client *c);
 
 #endif

@@ -51,7 +51,7 @@ int xct_feed_join(struct xct_feed *feed, struct xct_feed_reader *reader,
 		  const struct xct_flow_follow *follow);
 void xct_feed_leave(struct xct_feed_reader *reader); /* may have left */
 
-/* The next events, at most @room, which is at least 2. 0: there are none yet. */
+/* The next events, at most @room, which is at least 2. 0: none is there yet. */
 uint32_t xct_feed_read(struct xct_feed_reader *reader,
 		       struct xct_flow_event *events, uint32_t room);
 

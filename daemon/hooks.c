@@ -8,9 +8,9 @@
  * connection filtered, at a late hook (INPUT, POSTROUTING), which sees every
  * packet; its destination must be translated at an early hook (PREROUTING,
  * OUTPUT), before it is routed. So the late hooks queue everything that is not
- * marked as done, and the early ones only what may need its destination
- * changed there: what is addressed to this host, if something is masqueraded, to
- * an address that snat hands out, or to what a dnat or redirect rule asks for
+ * marked as done, and the early ones only what may need its destination changed
+ * there: what is addressed to this host, if something is masqueraded, to an
+ * address that snat hands out, or to what a dnat or redirect rule asks for
  * (hooks_plan.c).
  *
  * Two bits of the packet mark tell a late hook what an early one did. They are
@@ -47,10 +47,10 @@
 enum family { V4, V6, FAMILIES };
 
 /*
- * Where a rule with one of these is, though nothing leads there, the kernel puts
- * fragments together before all hooks. The first that works is used: the last
- * one also makes the kernel look at each packet for a connection, though it is
- * told to track none.
+ * Where a rule with one of these is, though nothing leads there, the kernel
+ * puts fragments together before all hooks. The first that works is used: the
+ * last one also makes the kernel look at each packet for a connection, though
+ * it is told to track none.
  */
 static const char *const defrags[] = {
 	"-m socket -j RETURN",

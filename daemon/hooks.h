@@ -33,8 +33,8 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 int xct_hooks_install(struct xct_hooks *hooks, const struct xct_config *config,
 		      unsigned int workers, char **error);
 
-/* Is everything still there that install() has put there? 1: yes; 0: no, call it
- * again; or -errno with @error as above. */
+/* Is everything still there that install() has put there? 1: yes; 0: no, call
+ * it again; or -errno with @error as above. */
 int xct_hooks_check(const struct xct_hooks *hooks, char **error);
 
 /*
@@ -52,8 +52,8 @@ bool xct_hooks_has_retained(const struct xct_hooks *hooks);
 
 /*
  * What is selected for translation, a line each, for a successor: caller frees;
- * NULL: no memory. It goes on with that by retain(), before its first install().
- * 0 or -ENOMEM.
+ * NULL: no memory. It goes on with that by retain(), before its first
+ * install(). 0 or -ENOMEM.
  */
 char *xct_hooks_selected(const struct xct_hooks *hooks);
 int xct_hooks_retain(struct xct_hooks *hooks, const char *text);
@@ -63,8 +63,8 @@ void xct_hooks_forget(struct xct_hooks *hooks);
 
 /*
  * Two daemons would change, and at last remove, each other's hooks: who manages
- * those of this network namespace holds a lock, which goes with the process. Its
- * descriptor, -EADDRINUSE where another xctd has it, or another -errno.
+ * those of this network namespace holds a lock, which goes with the process.
+ * Its descriptor, -EADDRINUSE where another xctd has it, or another -errno.
  */
 int xct_hooks_lock(void);
 

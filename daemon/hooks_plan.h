@@ -19,8 +19,8 @@ struct xct_hookplan {
 /* What is addressed to this host. */
 #define XCT_HOOKPLAN_LOCAL "-m addrtype --dst-type LOCAL "
 
-/* Of one family, from a zeroed @plan. 0 or -ENOMEM; then @plan holds a part, and
- * is to be ended too. */
+/* Of one family, from a zeroed @plan. 0 or -ENOMEM; then @plan holds a part,
+ * and is to be ended too. */
 int xct_hookplan_build(struct xct_hookplan *plan, const struct xct_ruleset *rs,
 		       int af);
 
@@ -28,8 +28,8 @@ int xct_hookplan_build(struct xct_hookplan *plan, const struct xct_ruleset *rs,
 int xct_hookplan_merge(struct xct_hookplan *plan,
 		       const struct xct_hookplan *other);
 
-/* Have @plan queue what is addressed to this host, whatever the policy wants. As
- * above. */
+/* Have @plan queue what is addressed to this host, whatever the policy wants.
+ * As above. */
 int xct_hookplan_add_local(struct xct_hookplan *plan);
 
 /* Have it queue what @selector says. As above. */

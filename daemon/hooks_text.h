@@ -17,8 +17,8 @@ struct xct_hookabilities {
 	const char *dying;  /* see xct_hooks_dying; NULL: cannot */
 };
 
-/* Of IPv4 and of IPv6: no hop is left, and it is not for this host nor for many,
- * so it was to be forwarded. */
+/* Of IPv4 and of IPv6: no hop is left, and it is not for this host nor for
+ * many, so it was to be forwarded. */
 extern const char *const xct_hooks_dying[2];
 
 /* What iptables-save shows of ours. */
@@ -29,9 +29,9 @@ struct xct_hooksurvey {
 };
 
 /*
- * What puts @plan in place, as input of iptables-restore --noflush: the contents
- * of the chains, and the jumps that @survey (NULL: nothing is there) does not
- * show. Caller frees; NULL: no memory.
+ * What puts @plan in place, as input of iptables-restore --noflush: the
+ * contents of the chains, and the jumps that @survey (NULL: nothing is there)
+ * does not show. Caller frees; NULL: no memory.
  */
 char *xct_hooktext_install(const struct xct_hookplan *plan,
 			   const struct xct_settings *settings,
@@ -46,8 +46,8 @@ char *xct_hooktext_remove(const struct xct_hooksurvey *survey, int af);
 /* Then the chains that @survey shows may be deleted. As above. */
 char *xct_hooktext_remove_chains(const struct xct_hooksurvey *survey);
 
-/* Note in @survey, zeroed at first, what iptables-save shows of @table. @saved is
- * taken apart. */
+/* Note in @survey, zeroed at first, what iptables-save shows of @table. @saved
+ * is taken apart. */
 void xct_hooksurvey_note(struct xct_hooksurvey *survey, int table, char *saved);
 
 bool xct_hooksurvey_is_empty(const struct xct_hooksurvey *survey);

@@ -4,10 +4,10 @@
  *
  * Theory of operation: nf_tables tells whoever listens what is deleted. If that
  * may have been ours (not every rule in these tables: others change theirs all
- * the time) the hooks are looked at, at most four times a second, and installed again
- * where something is missing. The old iptables tells nobody, so they are looked
- * at every half minute in any case. What xctd itself changes is told as well;
- * then a look finds everything in its place.
+ * the time) the hooks are looked at, at most four times a second, and installed
+ * again where something is missing. The old iptables tells nobody, so they are
+ * looked at every half minute in any case. What xctd itself changes is told as
+ * well; then a look finds everything in its place.
  */
 #include "daemon/hookwatch.h"
 

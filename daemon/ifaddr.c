@@ -6,8 +6,8 @@
  * address of the interface in whose network the next hop is, else the first
  * primary one, else that of another interface. Only where there is a choice is
  * the next hop asked for. For IPv6: the rules of RFC 6724 section 5 that do not
- * need the packet's socket: 2 (scope), 3 (not deprecated), 5 (outgoing interface),
- * 8 (longest prefix).
+ * need the packet's socket: 2 (scope), 3 (not deprecated), 5 (outgoing
+ * interface), 8 (longest prefix).
  */
 #include "daemon/ifaddr.h"
 

@@ -23,9 +23,9 @@ struct xct_ifaddr {
 bool xct_ifaddr_is_global(const struct xct_ifaddr *a);
 
 /* Of the @n addresses, in the kernel's order, the one that a connection to @dst
- * through @ifindex leaves with. NULL if there is none. Without @dst the first of
- * the interface. @next_hop: where a packet to @dst goes first, a gateway or @dst
- * itself; asked only where that makes a difference. */
+ * through @ifindex leaves with. NULL if there is none. Without @dst the first
+ * of the interface. @next_hop: where a packet to @dst goes first, a gateway or
+ * @dst itself; asked only where that makes a difference. */
 const struct xct_ifaddr *
 xct_ifaddr_choose4(const struct xct_ifaddr *addrs, size_t n, uint32_t ifindex,
 		   const struct xct_addr *dst,
@@ -33,8 +33,8 @@ xct_ifaddr_choose4(const struct xct_ifaddr *addrs, size_t n, uint32_t ifindex,
 					       const struct xct_addr *dst),
 		   void *ctx);
 
-/* The same. Without @dst, or for one that only this link knows, it is one of the
- * interface. */
+/* The same. Without @dst, or for one that only this link knows, it is one of
+ * the interface. */
 const struct xct_ifaddr *xct_ifaddr_choose6(const struct xct_ifaddr *addrs,
 					    size_t n, uint32_t ifindex,
 					    const struct xct_addr *dst);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs the programs of iptables. No shell is involved, and nothing is written to
- * the disk.
+ * Runs the programs of iptables. No shell is involved, and nothing is written
+ * to the disk.
  */
 #include "daemon/iptables.h"
 

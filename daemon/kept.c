@@ -40,8 +40,8 @@ void xct_kept_init(struct xct_kept *kept)
 				   .raw = { -1, -1 } };
 }
 
-/* There are two if a predecessor has died while it put one in the other's place,
- * before it took a packet: the flows in both are the same. */
+/* There are two if a predecessor has died while it put one in the other's
+ * place, before it took a packet: the flows in both are the same. */
 static void note_memory(struct xct_kept *kept, const char *name, int fd)
 {
 	bool is_other = strcmp(name, XCT_KEPT_OTHER) == 0;

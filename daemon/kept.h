@@ -70,8 +70,8 @@ struct xct_config *xct_kept_rules(struct xct_kept *kept, const char *name,
 
 /*
  * What the hooks select, for flows that the configuration of a successor does
- * not know: as a file in memory (the caller's; -1: none could be made), given to
- * systemd to keep, or read into hooks of which none is installed yet (0 or
+ * not know: as a file in memory (the caller's; -1: none could be made), given
+ * to systemd to keep, or read into hooks of which none is installed yet (0 or
  * -ENOMEM).
  */
 int xct_kept_hooks_file(const struct xct_hooks *hooks);

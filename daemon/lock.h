@@ -2,11 +2,11 @@
 /*
  * A lock that nobody can take again past one who waits for it.
  *
- * A plain mutex is had by who comes first after it is given back, and that is who
- * has just given it back: the main thread, going through a large table in short
- * steps, would keep workers out for as long as it takes, since they have to wake
- * up first. Here whoever waits is next in turn: it holds .next while it waits for
- * .held, and others, the last holder among them, queue up for .next.
+ * A plain mutex is had by who comes first after it is given back, and that is
+ * who has just given it back: the main thread, going through a large table in
+ * short steps, would keep workers out for as long as it takes, since they have
+ * to wake up first. Here whoever waits is next in turn: it holds .next while it
+ * waits for .held, and others, the last holder among them, queue up for .next.
  */
 #ifndef XCT_DAEMON_LOCK_H
 #define XCT_DAEMON_LOCK_H

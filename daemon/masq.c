@@ -9,7 +9,7 @@
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 
-#define WALK_BUDGET    4096 /* records looked at before the lock is given back */
+#define WALK_BUDGET    4096   /* records looked at under one hold of the lock */
 #define SETTLE_MS      5000   /* between two looks at flows that wait ... */
 #define SETTLE_FOR_MS  600000 /* ... as long as the host may be booting */
 #define SETTLE_LATE_MS 60000  /* and after that */

@@ -6,11 +6,11 @@
  *
  * The kernel sends one datagram a packet. Up to XCT_NFQ_BATCH of them are read
  * with one recvmmsg(), which waits for the first if there is none (a poll()
- * before it would cost as much as an answer), each into a buffer of its own that
- * holds the largest copy NFQUEUE makes. Their verdicts leave in one sendmsg(): a
- * small header a packet, and where the packet was edited its bytes straight from
- * the receive buffer. Verdicts are in order of id, since the kernel looks for
- * each from the head of the list of packets that wait.
+ * before it would cost as much as an answer), each into a buffer of its own
+ * that holds the largest copy NFQUEUE makes. Their verdicts leave in one
+ * sendmsg(): a small header a packet, and where the packet was edited its bytes
+ * straight from the receive buffer. Verdicts are in order of id, since the
+ * kernel looks for each from the head of the list of packets that wait.
  *
  * Every packet that was read is answered, since one without a verdict waits
  * for ever: what cannot be parsed but has an id is dropped. If a send fails,

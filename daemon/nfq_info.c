@@ -16,7 +16,7 @@
 /* For root alone to open: others are given it. -1: opened where it is read. */
 static int info_fd = -1;
 
-/* Have the kernel load what makes the file: a command that does nothing else. */
+/* Have the kernel load what makes the file: a command that does no more. */
 static void load_module(void)
 {
 	_Alignas(struct nlmsghdr) char buf[256];
@@ -35,7 +35,7 @@ static void load_module(void)
 
 int xct_nfq_open_info(void)
 {
-	/* Through self: where only processes are shown in /proc, it is there. */
+	/* Through self: where only processes are in /proc, it is there. */
 	static const char path[] = "/proc/self/net/netfilter/nfnetlink_queue";
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 

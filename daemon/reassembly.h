@@ -19,7 +19,7 @@ struct xct_reassembly {
 };
 
 /* The numbers of this network namespace; all but the last for IPv4. Of IPv6
- * fragments that it puts together before the hooks the kernel counts no more. */
+ * fragments put together before the hooks the kernel counts no more. */
 void xct_reassembly_read(struct xct_reassembly *numbers);
 
 #endif

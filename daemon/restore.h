@@ -37,8 +37,8 @@ void xct_restore_begin(struct xct_daemon *d, bool is_new);
  * past. It goes, so that no later start takes it for the last stop's. */
 void xct_restore_done(struct xct_daemon *d);
 
-/* At a stop, when no packet comes any more. False: the flows are lost, which has
- * been said. */
+/* At a stop, when no packet comes any more. False: the flows are lost, which
+ * has been said. */
 bool xct_restore_save(struct xct_daemon *d);
 
 #endif

@@ -247,8 +247,8 @@ static void rules_ready(struct xct_poll *poll, uint32_t events)
 }
 
 /* Nothing here goes by the wall clock but what is shown: so that an odd time
- * there is no riddle. Time asleep is no jump, and setting it right bit by bit is
- * none either. */
+ * there is no riddle. Time asleep is no jump, and setting it right bit by bit
+ * is none either. */
 static void watch_wall_clock(struct xct_daemon *d)
 {
 	xct_msec before = xct_clock_ms(CLOCK_BOOTTIME);

@@ -41,7 +41,8 @@ void xct_sd_keep(const char *name, int fd);
 void xct_sd_forget(const char *name);
 
 /* Asked by a process that systemd runs after the service has ended, or by xctd
- * when it ends: was that asked for? Where systemd does not say, its result tells. */
+ * when it ends: was that asked for? Where systemd does not say, the service's
+ * result does. */
 enum xct_sd_end {
 	XCT_SD_DIED,	  /* no: it will be started again */
 	XCT_SD_NOT_READY, /* no, nor has it become ready: it will be too */

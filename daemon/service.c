@@ -74,7 +74,7 @@ static enum xct_exit lives_write(const struct xct_lives *lives)
 	return is_written ? XCT_EXIT_OK : XCT_EXIT_FAILED;
 }
 
-/* ---------------------------------------------------------- before the start */
+/* --------------------------------------------------------- before the start */
 
 static void remove_file(const char *path)
 {
@@ -145,7 +145,7 @@ enum xct_exit xct_service_pre_start(void)
 	return hand_over_all();
 }
 
-/* ------------------------------------------------------------- before a stop */
+/* ----------------------------------------------------------- before a stop */
 
 enum xct_exit xct_service_pre_stop(void)
 {
@@ -169,7 +169,7 @@ bool xct_service_is_stopped(void)
 	       xct_sd_how_ended() == XCT_SD_STOPPED;
 }
 
-/* --------------------------------------------------------------- after the end */
+/* ----------------------------------------------------------- after the end */
 
 enum xct_exit xct_service_unhook(const struct xct_options *options)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A worker: receives a batch of packets, reads them, takes the engine's lock once
- * to handle all of them, answers them with one message, and only then waits
- * again.
+ * A worker: receives a batch of packets, reads them, takes the engine's lock
+ * once to handle all of them, answers them with one message, and only then
+ * waits again.
  *
  * Theory of operation
  *

@@ -3,9 +3,9 @@
  * Packets that have just died in the router.
  *
  * Theory of operation: this host's error quotes a packet as it was between the
- * hooks. There a packet may look like those of another flow, whose destination a
- * DNAT rule has changed. The early hook, which meets what has no hop left, notes
- * whose it was; the error follows as soon as it has let the packet go on.
+ * hooks. There a packet may look like those of another flow, whose destination
+ * a DNAT rule has changed. The early hook, which meets what has no hop left,
+ * notes whose it was; the error follows as soon as it has let the packet go on.
  */
 #ifndef XCT_ENGINE_DEAD_H
 #define XCT_ENGINE_DEAD_H

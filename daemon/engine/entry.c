@@ -87,7 +87,7 @@ static void change_flow(struct xct_engine *eng, struct xct_flow *flow,
 	}
 }
 
-/* As conntrack -U judges it: whoever changes labels is taken to have done so. */
+/* As conntrack -U judges it: whoever changes labels is taken to have. */
 static bool is_same(const struct xct_flow_change *change,
 		    const struct xct_flow_info *a,
 		    const struct xct_flow_info *b)

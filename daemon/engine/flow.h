@@ -23,7 +23,7 @@ enum xct_chained {
 			       that needs both: destination translated,
 			       source not yet */
 	XCT_CHAINED_SOURCE, /* by source address, port and protocol as sent:
-			       which other flows of this socket are translated */
+			       which flows of this socket are translated */
 	XCT_CHAINED,
 };
 
@@ -77,7 +77,7 @@ union xct_track {
  * packets of direction @dir before routing, so that they are tracked there; the
  * flow has labels, which stand behind the records (table.h). */
 #define XCT_STATUS_NEWS		  (UINT32_C(1) << 30)
-#define XCT_STATUS_NEWS_STATE	  (UINT32_C(1) << 31) /* .. the tracker's state */
+#define XCT_STATUS_NEWS_STATE	  (UINT32_C(1) << 31) /* .. its state */
 #define XCT_STATUS_MET_EARLY(dir) (UINT32_C(1) << (28 + (dir)))
 #define XCT_STATUS_LABELS	  (UINT32_C(1) << 27)
 #define XCT_STATUS_PRIVATE	  (UINT32_C(31) << 27)

@@ -5,9 +5,9 @@
  * Theory of operation: open addressing with linear probing. An entry's home is
  * a cache line, the one that its hash scaled to the index's size says, so homes
  * are in the order of hashes; and entries are kept in that order, the newest of
- * equal ones first. Between a home and what belongs there no slot is empty. So a
- * search counts the lower hashes of its line, without a branch that depends on
- * them, and seldom goes on to the next line; only for an equal hash a record
+ * equal ones first. Between a home and what belongs there no slot is empty. So
+ * a search counts the lower hashes of its line, without a branch that depends
+ * on them, and seldom goes on to the next line; only for an equal hash a record
  * need be looked at. What a removal leaves is closed by what follows: there are
  * no tombstones.
  *

@@ -34,7 +34,7 @@ struct xct_l4_config {
 	uint8_t tcp_max_retrans;
 	bool tcp_loose;		     /* pick up flows from their middle */
 	bool tcp_liberal;	     /* only an out-of-window RST is INVALID */
-	bool tcp_ignore_invalid_rst; /* do not call RSTs INVALID for their seq */
+	bool tcp_ignore_invalid_rst; /* no RST is INVALID for its seq */
 	bool checksum;		     /* verify checksums of what came in */
 };
 

@@ -27,7 +27,7 @@ uint32_t xct_random_next(struct xct_random *rnd)
 }
 
 /* Would a flow that leaves as @t answer to a tuple that is another's? One that
- * is over, and waits for its last packet or for the error about it, gives way. */
+ * is over, and waits for its last packet or the error about it, gives way. */
 static bool is_used(const struct xct_nat *nat, const struct xct_tuple *t)
 {
 	struct xct_tuple reply;

@@ -72,7 +72,7 @@ struct xct_match {
 	uint32_t icmp;	    /* index into icmpsets */
 	uint8_t family;	    /* AF_INET, AF_INET6, 0: both */
 	uint8_t classes;    /* bit per enum xct_class; rules: NEW if not said */
-	uint8_t translated; /* 1: source, 2: destination translated; 3: either */
+	uint8_t translated; /* 1: source, 2: destination is; 3: either */
 };
 
 enum xct_action {

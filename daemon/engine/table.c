@@ -2,8 +2,8 @@
 /*
  * The flow table.
  *
- * Theory of operation: a reference in the main index says flow and direction, so
- * that either tuple of a flow leads to it. The other two hashes are heads of
+ * Theory of operation: a reference in the main index says flow and direction,
+ * so that either tuple of a flow leads to it. The other two hashes are heads of
  * chains, linked both ways: one socket may have very many flows.
  *
  * A record is live exactly while its id is not 0. It is filled before the id

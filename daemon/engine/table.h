@@ -2,14 +2,16 @@
 /*
  * The flow table: records in the region, and the indexes that find them.
  *
- * The region is a header and @max_flows records: first of all of them what a hit
- * needs, then the rest; then, from a page of its own on, as many labels. One more
- * stands behind them: there a flow is drafted before it is entered. Indexes (hash
- * slots, links, free list) live in working memory or in the records' link fields
- * and are rebuilt by xct_table_attach() from the records alone.
+ * The region is a header and @max_flows records: first of all of them what a
+ * hit needs, then the rest; then, from a page of its own on, as many labels.
+ * One more stands behind them: there a flow is drafted before it is entered.
+ * Indexes (hash slots, links, free list) live in working memory or in the
+ * records' link fields and are rebuilt by xct_table_attach() from the records
+ * alone.
  *
- * Few flows have labels: XCT_STATUS_LABELS says which. Labels are read and written
- * where it is set, and nowhere else, so what no flow has costs no memory.
+ * Few flows have labels: XCT_STATUS_LABELS says which. Labels are read and
+ * written where it is set, and nowhere else, so what no flow has costs no
+ * memory.
  *
  *   main index   (flow, direction) by its tuple: each flow stands in it twice,
  *                so one look-up finds a packet's flow in either direction
@@ -213,8 +215,8 @@ static inline uint32_t xct_table_hash_zone(uint32_t hash, uint16_t zone)
 struct xct_flow *xct_table_find(const struct xct_table *tbl,
 				const struct xct_tuple *t, enum xct_dir *dir);
 
-/* The same with @t's hash known, zone included, and perhaps (else NULL) where in
- * the index it was a moment ago. */
+/* The same with @t's hash known, zone included, and perhaps (else NULL) where
+ * in the index it was a moment ago. */
 struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 				     const struct xct_tuple *t, uint32_t hash,
 				     const struct xct_index_slot *seen,
@@ -274,8 +276,8 @@ struct xct_flow *
 xct_table_find_source(const struct xct_table *tbl, const struct xct_tuple *t,
 		      bool (*fn)(void *ctx, struct xct_flow *flow), void *ctx);
 
-/* The record, all zero, where a flow is drafted that xct_table_alloc() will then
- * find a place for. There is one: the next draft takes it. */
+/* The record, all zero, where a flow is drafted that xct_table_alloc() will
+ * then find a place for. There is one: the next draft takes it. */
 struct xct_flow *xct_table_draft(const struct xct_table *tbl);
 
 /* A record without an id and of any content, not in any index, and a new id for

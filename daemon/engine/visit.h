@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Inside the engine: its state, and a packet on its way through it. Shared by the
- * engine's highest layer: engine.c (life of the engine and its flows), read.c (what
- * a packet says), path.h (its way), policy.c (what rules say), entry.c (flows made
- * by hand) and snapshot.c. Whoever uses the engine includes engine.h instead.
+ * Inside the engine: its state, and a packet on its way through it. Shared by
+ * the engine's highest layer: engine.c (life of the engine and its flows),
+ * read.c (what a packet says), path.h (its way), policy.c (what rules say),
+ * entry.c (flows made by hand) and snapshot.c. Whoever uses the engine includes
+ * engine.h instead.
  */
 #ifndef XCT_ENGINE_VISIT_H
 #define XCT_ENGINE_VISIT_H
@@ -159,8 +160,8 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 struct xct_flow *xct_visit_enter(struct xct_visit *v,
 				 const struct xct_flow *draft);
 
-/* Add and remove labels (NULL: none) of a flow in the table, or drafted. True: it
- * has others than before. */
+/* Add and remove labels (NULL: none) of a flow in the table, or drafted. True:
+ * it has others than before. */
 bool xct_flow_change_labels(struct xct_engine *eng, struct xct_flow *flow,
 			    const struct xct_labels *add,
 			    const struct xct_labels *remove);

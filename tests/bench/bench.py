@@ -2,7 +2,7 @@
 """`make bench`: xctd beside what else forwards, in one interleaved run.
 
 In a round each load runs through every contestant, one right after the other,
-in an order that turns from round to round: what else the machine does meets all
+in an order shuffled anew: what else the machine does meets all
 of them. What counts are the ratios within a round, their median and quartiles.
 
   bench.py [--rounds N] [--seconds S] [--only LOAD,...]

@@ -10,8 +10,8 @@
  * has left unfinished is computed, without which nothing would arrive.
  * pass: verdicts carry nothing.
  *
- * It is xctd's way of using the queue without xctd: up to 32 packets are read at
- * a time and answered with one sendmsg(), from the buffers they came in.
+ * It is xctd's way of using the queue without xctd: up to 32 packets are read
+ * at a time and answered with one sendmsg(), from the buffers they came in.
  */
 #include <arpa/inet.h>
 #include <err.h>

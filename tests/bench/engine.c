@@ -9,11 +9,11 @@
  * Memory is the daemon's: a memfd and private memory, both with huge pages
  * where the system allows it (HUGE=0: without).
  *
- * A round fills a table, sends packets of its flows and lets all of them expire;
- * rounds of all sizes are interleaved. The table of results and its JSON give
- * the median, the least and the most of the rounds. Of hits they also give the
- * 10th percentile of batches (the median of the rounds'): what the packets cost
- * while nothing else has the processor or its caches.
+ * A round fills a table, sends packets of its flows and lets all of them
+ * expire; rounds of all sizes are interleaved. The table of results and its
+ * JSON give the median, the least and the most of the rounds. Of hits they also
+ * give the 10th percentile of batches (the median of the rounds'): what the
+ * packets cost while nothing else has the processor or its caches.
  */
 #include <errno.h>
 #include <netinet/in.h>

@@ -14,7 +14,8 @@
  * The server has the addresses from ADDR on, one for each of up to 100 places a
  * client goes to, so that ports do not run out. Client threads run on the first
  * processor and server threads on the last. What is counted is counted by the
- * receiver, from WARMUP on; "cpu_s", "sent" and "total" are from the first packet on.
+ * receiver, from WARMUP on; "cpu_s", "sent" and "total" are from the first
+ * packet on.
  */
 #include <arpa/inet.h>
 #include <err.h>

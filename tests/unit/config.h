@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What tests of rules.yaml have in common: loading one that is without fault. */
+/* What tests of rules.yaml have in common: loading one without fault. */
 #ifndef XCT_TESTS_CONFIG_H
 #define XCT_TESTS_CONFIG_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A gateway without a network: an engine that is given packets, hook by hook, and
- * asked what it made of them.
+ * A gateway without a network: an engine that is given packets, hook by hook,
+ * and asked what it made of them.
  *
  * lan0 (interface 2: 10.0.0.1, fd00::1) and wan0 (interface 3: 203.0.113.1,
  * 2001:db8::1). Clients are 10.0.0.2.., servers 198.51.100.9..

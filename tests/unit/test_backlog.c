@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Waiting for what is queued: how long, for whom, and when not at all. Queues,
- * workers and the clock are the test's own, so that time passes when it says so.
+ * workers and the clock are the test's own, so that time passes when it says
+ * so.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What rules.yaml means: rules, sets and zones as they come out compiled. What is
- * refused, and how, is in test_config_errors.c.
+ * What rules.yaml means: rules, sets and zones as they come out compiled. What
+ * is refused, and how, is in test_config_errors.c.
  */
 #include <stdio.h>
 #include <stdlib.h>

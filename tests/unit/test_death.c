@@ -2,9 +2,9 @@
 /*
  * The process dies with a packet in the engine: after each instruction.
  *
- * A child handles the packet, one instruction at a time. Whenever it has changed
- * the region, a successor takes a copy of that, has the packet offered again,
- * and must then have what the packet leaves behind where nobody dies.
+ * A child handles the packet, one instruction at a time. Whenever it has
+ * changed the region, a successor takes a copy of that, has the packet offered
+ * again, and must then have what the packet leaves behind where nobody dies.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -231,8 +231,8 @@ static struct met inbound(void)
 				       .in_if = WAN } };
 }
 
-/* Its first packet makes the flow; an answer after two seconds, and what follows
- * it, make it a stream: the answer alone does not. */
+/* Its first packet makes the flow; an answer after two seconds, and what
+ * follows it, make it a stream: the answer alone does not. */
 static void each_packet_of_a_translated_flow_counts_once(void **state)
 {
 	struct met query = outbound(), answer = inbound();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ICMP errors, and the packets that they are about: those that die in the router.
+ * ICMP errors, and the packets that they are about: those that die in the
+ * router.
  */
 #include "tests/unit/gateway.h"
 

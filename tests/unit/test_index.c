@@ -51,7 +51,7 @@ static void assert_same(const struct xct_index *index, const struct list *list,
 		assert_int_not_equal(hash, list->entries[i].hash);
 }
 
-/* Hashes below @range, from @base on: they fill the index evenly, or pile up. */
+/* Hashes below @range, from @base on: they fill it evenly, or pile up. */
 static void drive(uint32_t base, uint32_t range)
 {
 	struct list list = { .n = 0 };

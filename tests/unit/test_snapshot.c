@@ -731,7 +731,7 @@ static void a_start_ends_flows_of_addresses_that_are_gone(void **state)
 	assert_int_equal(count(w), 0);
 }
 
-/* A flow that is nearly right: one of those that are, with some bytes changed. */
+/* A flow that is nearly right: one that is, with some bytes changed. */
 static void random_flows_leave_the_table_whole(void **state)
 {
 	struct world *w = *state;

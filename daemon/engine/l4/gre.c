@@ -6,8 +6,8 @@
  * will be is only said in the PPTP control connection, so without a helper each
  * direction is a flow of its own.
  *
- * NAT changes addresses alone, so two flows to one place are in each other's way
- * behind one address.
+ * NAT changes addresses alone, so two flows to one place are in each other's
+ * way behind one address.
  */
 #include "daemon/engine/edit.h"
 #include "daemon/engine/l4.h"
