@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Flows made and changed by hand, and zones.
+ * Flows made and changed by hand; zones; labels.
  *
  * Interfaces: lan0 (2), lan1 (3), wan0 (4). What a hostile client of the
  * control socket may send is random structs: the table must stay whole.
