@@ -31,7 +31,16 @@ static inline void engine_defaults(struct xct_engine_config *cfg)
 	xct_l4_config_default(&cfg->l4);
 }
 
-/* Every interface has this address, of struct xct_host_ops. */
+/* Of struct xct_host_ops: interface 3 is wan0, all others are lan0, and each has
+ * the same addresses. */
+static inline bool engine_ifname(void *ctx, uint32_t ifindex,
+				 char name[static XCT_IFNAMSIZ])
+{
+	(void)ctx;
+	strcpy(name, ifindex == 3 ? "wan0" : "lan0");
+	return true;
+}
+
 static inline bool engine_ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 				 const struct xct_addr *dst,
 				 struct xct_addr *addr)

@@ -53,14 +53,6 @@ struct told {
 	uint32_t n;
 };
 
-static bool host_ifname(void *ctx, uint32_t ifindex,
-			char name[static XCT_IFNAMSIZ])
-{
-	(void)ctx;
-	strcpy(name, ifindex == WAN ? "wan0" : "lan0");
-	return true;
-}
-
 static void attach(struct world *w, void *region)
 {
 	struct xct_attach_report report;
@@ -79,24 +71,18 @@ static int setup(void **state)
 		"- {in: wan0, dst: 203.0.113.6, dnat: 10.0.0.6}\n"
 		"- {out: wan0, masquerade: yes}\n";
 	struct world *w = calloc(1, sizeof(*w));
-	struct xct_messages messages = { 0 };
 
-	xct_l4_config_default(&w->cfg.l4);
-	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
+	engine_defaults(&w->cfg);
+	w->cfg.host = (struct xct_host_ops){ .ifname = engine_ifname,
 					     .ifaddr = engine_ifaddr };
-	w->cfg.seed = (struct xct_siphash_key){ { 1, 2 } };
-	w->cfg.accounting = true;
 	w->size = (xct_region_size(MAX_FLOWS) + 63) & ~(size_t)63;
 	w->region = mmap(NULL, w->size, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	w->seen = aligned_alloc(64, w->size);
-	w->copy = aligned_alloc(64, w->size);
-	w->work = aligned_alloc(64,
-				(xct_engine_work_size(MAX_FLOWS) + 63) & ~63u);
+	w->seen = engine_room(w->size);
+	w->copy = engine_room(w->size);
+	w->work = engine_room(xct_engine_work_size(MAX_FLOWS));
 	w->now = 500000000;
-	w->config = xct_config_parse("rules", rules, strlen(rules), &messages);
-	assert_non_null(w->config);
-	xct_messages_fini(&messages);
+	w->config = engine_rules(rules);
 	*state = w;
 	return 0;
 }

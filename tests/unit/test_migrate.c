@@ -59,14 +59,6 @@ struct world {
 	uint8_t *old;
 };
 
-static bool host_ifname(void *ctx, uint32_t ifindex,
-			char name[static XCT_IFNAMSIZ])
-{
-	(void)ctx;
-	strcpy(name, ifindex == WAN ? "wan0" : "lan0");
-	return true;
-}
-
 static void attach(struct world *w, void *region)
 {
 	assert_int_equal(0,
@@ -85,7 +77,7 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	engine_defaults(&w->cfg);
-	w->cfg.host = (struct xct_host_ops){ .ifname = host_ifname,
+	w->cfg.host = (struct xct_host_ops){ .ifname = engine_ifname,
 					     .ifaddr = engine_ifaddr };
 	w->region = engine_room(xct_region_size(MAX_FLOWS));
 	w->copy = engine_room(xct_region_size(MAX_FLOWS));
