@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every policy that is shipped loads, and the default one locks nobody out."""
+"""Every policy that is shipped loads, and the default one locks nobody out. The
+schema for editors knows what xctd knows."""
 
+import json
 import re
 import subprocess
 import textwrap
@@ -34,6 +36,37 @@ def test_the_policy_in_the_readme_loads(tmp_path):
     done = subprocess.run([XCTD, "--check", "-c", path], capture_output=True,
                           text=True)
     assert done.returncode == 0, done.stderr
+
+
+TIMEOUTS = "properties settings properties timeouts"
+
+
+@pytest.mark.parametrize("text, place", [
+    ("KEY: 1", ""),
+    ("zones: [{in: a, zone: 1, KEY: 1}]", "properties zones items"),
+    ("nat: [{KEY: 1}]", "definitions nat-rule"),
+    ("filter: {KEY: 1}", "properties filter"),
+    ("filter: {input: {KEY: 1}}", "definitions chain"),
+    ("filter: {input: {rules: [{KEY: 1}]}}", "definitions filter-rule"),
+    ("settings: {KEY: 1}", "properties settings"),
+    *((f"settings: {{{name}: {{KEY: 1}}}}",
+       f"properties settings properties {name}")
+      for name in ("tcp", "queue", "control")),
+    ("settings: {timeouts: {KEY: 1}}", TIMEOUTS),
+    *((f"settings: {{timeouts: {{{name}: {{KEY: 1}}}}}}",
+       f"{TIMEOUTS} properties {name}") for name in ("tcp", "udp", "sctp",
+                                                     "gre")),
+])
+def test_the_schema_has_the_keys_that_xctd_has(text, place):
+    """xctd says which ones it expects where it finds one that it does not."""
+    schema = json.loads((ROOT / "conf/rules.schema.json").read_text())
+    for name in place.split():
+        schema = schema[name]
+    done = subprocess.run([XCTD, "--check", "-c", "-"], capture_output=True,
+                          text=True, input=text.replace("KEY", "qqqqqqqq"))
+    expected = re.search(r'unknown key "q+" in .*?; expected (.*)', done.stderr)
+    assert set(expected[1].split(", ")) == set(schema["properties"])
+    assert schema["additionalProperties"] is False
 
 
 @pytest.mark.parametrize("path", SHIPPED,
