@@ -18,7 +18,7 @@
 
 #define ROUND_MAX  128 /* look-ups of the first round */
 #define LAST_TRIES 32  /* of a round: closed connections give way */
-#define ROUND_MIN  16  /* no round is shorter */
+#define ROUND_MIN  16  /* the first that is shorter is the last */
 
 uint32_t xct_random_next(struct xct_random *rnd)
 {
