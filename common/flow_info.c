@@ -19,7 +19,8 @@ static bool is_icmp(uint8_t proto)
 	return xct_l4_shape(proto) == XCT_L4_ICMP;
 }
 
-bool xct_flow_info_is_src_nat(const struct xct_flow_info *info)
+/* Source or destination differs between what was sent and what came back. */
+static bool is_src_nat(const struct xct_flow_info *info)
 {
 	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 	const struct xct_tuple *reply = &info->tuple[XCT_DIR_REPLY];
@@ -30,7 +31,7 @@ bool xct_flow_info_is_src_nat(const struct xct_flow_info *info)
 		       (is_icmp(orig->proto) ? reply->icmp_id : reply->dport);
 }
 
-bool xct_flow_info_is_dst_nat(const struct xct_flow_info *info)
+static bool is_dst_nat(const struct xct_flow_info *info)
 {
 	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 	const struct xct_tuple *reply = &info->tuple[XCT_DIR_REPLY];
@@ -135,8 +136,8 @@ static bool match_nat(const struct xct_flow_filter *f,
 
 	if (!(f->fields & nat_fields))
 		return true;
-	is_src = xct_flow_info_is_src_nat(info);
-	is_dst = xct_flow_info_is_dst_nat(info);
+	is_src = is_src_nat(info);
+	is_dst = is_dst_nat(info);
 	/* An address is asked for: a changed port alone does not count. */
 	is_src_ip =
 		!xct_addr_equal(&orig->src, &reply->dst) &&

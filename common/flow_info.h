@@ -181,10 +181,6 @@ static inline uint16_t xct_flow_info_zone_of(const struct xct_flow_info *info,
 	return xct_flow_info_zone(info) ? 0 : info->tuple[dir].zone;
 }
 
-/* Source or destination differs between what was sent and what came back. */
-bool xct_flow_info_is_src_nat(const struct xct_flow_info *info);
-bool xct_flow_info_is_dst_nat(const struct xct_flow_info *info);
-
 /* XCT_FILTER_MASQ_IF is not looked at: only the engine knows it. */
 bool xct_flow_filter_match(const struct xct_flow_filter *filter,
 			   const struct xct_flow_info *info);

@@ -124,8 +124,8 @@ static void read_root(struct xct_reader *r, const struct xct_node *root)
 		xct_read_warn_hidden_marks(r, top[TOP_ZONES]);
 }
 
-void xct_reader_init(struct xct_reader *r, struct xct_diag *diag,
-		     struct xct_config *config, struct xct_arena *arena)
+static void reader_init(struct xct_reader *r, struct xct_diag *diag,
+			struct xct_config *config, struct xct_arena *arena)
 {
 	*r = (struct xct_reader){
 		.diag = diag,
@@ -143,7 +143,7 @@ void xct_reader_init(struct xct_reader *r, struct xct_diag *diag,
 	r->named_tail = &r->first_named;
 }
 
-void xct_reader_fini(struct xct_reader *r)
+static void reader_fini(struct xct_reader *r)
 {
 	free(r->patterns.items);
 	free(r->addrs.items);
@@ -171,11 +171,11 @@ static struct xct_config *read_config(struct xct_diag *diag,
 	config->arena = arena;
 	xct_settings_default(&config->settings);
 
-	xct_reader_init(&r, diag, config, arena);
+	reader_init(&r, diag, config, arena);
 	read_root(&r, root);
 	if (xct_compile_finish(&r.compiler) < 0)
 		(void)xct_diag_no_memory(diag);
-	xct_reader_fini(&r);
+	reader_fini(&r);
 	return config;
 }
 

@@ -59,10 +59,6 @@ struct xct_reader {
 	int labels_error;	       /* 0, or why there are none: -errno */
 };
 
-void xct_reader_init(struct xct_reader *r, struct xct_diag *diag,
-		     struct xct_config *config, struct xct_arena *arena);
-void xct_reader_fini(struct xct_reader *r);
-
 /* Is @node a map (or a list)? Says so if not. Null is an empty one: @node is
  * then to be passed over, and false is returned without a word. */
 bool xct_read_is(struct xct_reader *r, const struct xct_node *node,
