@@ -57,6 +57,7 @@ static const char *const defrags[] = {
 	"-p udp -j TPROXY --on-port 1",
 	"-m conntrack --ctstate UNTRACKED -j RETURN",
 };
+#define TRACKING 2 /* of them */
 
 struct installed {
 	struct xct_hookplan kept; /* all that was selected since forget() */
@@ -119,10 +120,11 @@ static bool can(enum family f, const char *rule)
 
 static void probe(struct xct_hookabilities *able, enum family f)
 {
-	*able = (struct xct_hookabilities){ NULL, NULL };
+	*able = (struct xct_hookabilities){ .defrag = NULL };
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(defrags) && !able->defrag; i++)
 		if (can(f, defrags[i]))
 			able->defrag = defrags[i];
+	able->is_tracking = able->defrag == defrags[TRACKING];
 	if (can(f, xct_hooks_dying[f]))
 		able->dying = xct_hooks_dying[f];
 }
@@ -381,7 +383,8 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 		       uint8_t family)
 {
 	enum family f = family == AF_INET ? V4 : V6;
-	struct xct_hookabilities able = { defrags[0], xct_hooks_dying[f] };
+	struct xct_hookabilities able = { defrags[0], false,
+					  xct_hooks_dying[f] };
 	struct xct_hookplan plan = { { NULL, 0 }, false };
 	char *text = NULL;
 	int err;

@@ -61,11 +61,17 @@ static void write_chains(FILE *f, enum table table)
 			fprintf(f, ":%s - [0:0]\n", chains[i].name);
 }
 
-/* With @n_pre rules in XCT-PRE. */
-static bool is_wanted(size_t jump, size_t n_pre,
+/*
+ * With so many rules in XCT-PRE and in XCT-OUT. Where neither has any nothing is
+ * translated, and the kernel may track for others what is tracked here; for us
+ * alone it shall not.
+ */
+static bool is_wanted(size_t jump, size_t n_pre, size_t n_out,
 		      const struct xct_hookabilities *able)
 {
 	switch (jumps[jump].chain) {
+	case C_RAW:
+		return n_pre > 0 || n_out > 0 || able->is_tracking;
 	case C_PRE:
 		return n_pre > 0;
 	case C_EARLY:
@@ -101,7 +107,7 @@ static void write_jumps(FILE *f, enum table table,
 {
 	for (size_t i = 0; i < XCT_HOOKJUMPS; i++)
 		if (chains[jumps[i].chain].table == table &&
-		    is_wanted(i, plan->pre.n, able) &&
+		    is_wanted(i, plan->pre.n, plan->has_out, able) &&
 		    !(survey && survey->jumps[i]))
 			write_jump(f, 'A', i, able->dying);
 }
@@ -314,7 +320,8 @@ bool xct_hooksurvey_has(const struct xct_hooksurvey *survey, const char *text,
 		line += *line != '\0';
 	}
 	for (size_t i = 0; i < XCT_HOOKJUMPS; i++)
-		if (survey->jumps[i] == 0 && is_wanted(i, want[C_PRE], able))
+		if (survey->jumps[i] == 0 &&
+		    is_wanted(i, want[C_PRE], want[C_OUT], able))
 			return false;
 	return memcmp(want, survey->rules, sizeof(want)) == 0;
 }

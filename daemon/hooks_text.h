@@ -14,6 +14,7 @@ extern const char *const xct_hooktables[XCT_HOOKTABLES];
 /* What this kernel is able to do, in the words of iptables. */
 struct xct_hookabilities {
 	const char *defrag; /* see defrags[]; NULL: none of them */
+	bool is_tracking;   /* and it has the kernel track connections */
 	const char *dying;  /* see xct_hooks_dying; NULL: cannot */
 };
 

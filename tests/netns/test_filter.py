@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from lab import (CLIENT, CLIENT6, LAN_GW, LAN_GW6, SERVER, SERVER6, WAN,
-                 can_connect, connect, ping, wait_for)
+                 can_connect, connect, curl, ping, wait_for)
 
 
 def forward(*rules, default="drop", head=""):
@@ -260,3 +260,35 @@ filter:
     with host.listen("10.0.0.9", 80):
         assert can_connect(routed.client, "10.0.0.9", 80)
     assert xctd.hits("bridged") == 1
+
+
+def test_the_kernel_may_translate_what_is_not_translated_here(lab):
+    """Docker's rules, say, beside a policy that only filters."""
+    rules = ["in: lan0, out: wan0, accept: yes",
+             f"in: wan0, proto: tcp, dst: {CLIENT}, dport: 80, accept: yes"]
+    lab.router.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "wan0",
+                   "-j", "MASQUERADE")
+    lab.router.run("iptables", "-t", "nat", "-A", "PREROUTING", "-i", "wan0",
+                   "-p", "tcp", "--dport", "8080", "-j", "DNAT", "--to",
+                   f"{CLIENT}:80")
+    for ns in lab.client, lab.server:
+        lab.nginx(ns, 80)
+    xctd = lab.start_xctd(forward(*rules))
+
+    def kernel_entries():
+        return lab.router.run("conntrack", "-L", "-p", "tcp").stdout
+
+    assert curl(lab.client, f"http://{SERVER}/whoami").split()[0] == WAN
+    assert curl(lab.server, f"http://{WAN}:8080/whoami").split()[1] == CLIENT
+    assert len(kernel_entries().splitlines()) == 2
+    assert {e["orig"]["dst"] for e in xctd.list("-p", "tcp")} == {SERVER,
+                                                                  CLIENT}
+    assert not xctd.list("--any-nat")
+
+    # What is translated here is not the kernel's any more.
+    xctd.reload(forward(rules[0], head="nat: [{out: wan0, masquerade: yes}]"))
+    xctd.ctl("flush")
+    lab.router.run("conntrack", "-F")
+    assert curl(lab.client, f"http://{SERVER}/whoami").split()[0] == WAN
+    assert not kernel_entries()
+    assert xctd.list("--src-nat")
