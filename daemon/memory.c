@@ -11,6 +11,7 @@
 #include "daemon/memory.h"
 
 #include <errno.h>
+#include <linux/mman.h> /* the C library has not all */
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #define MEMORY_MAGIC   UINT64_C(0x0a6d656d2d746378) /* "xct-mem\n" */
 #define MEMORY_VERSION 2
 #define PAGE	       4096u
+#define HUGE_PAGE      (2u << 20)
 
 struct header {
 	uint64_t magic;
@@ -40,23 +42,38 @@ static size_t dense_size(uint32_t max_flows)
 	return REGION_OFFSET + xct_region_dense_size(max_flows);
 }
 
+/* Where huge pages of the file are huge pages of the process too. */
+static void *map_aligned(int fd, size_t size)
+{
+	size_t room = size + HUGE_PAGE;
+	uintptr_t start, end;
+	char *at;
+
+	at = mmap(NULL, room, PROT_NONE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return MAP_FAILED;
+	start = ((uintptr_t)at + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+	end = start + ((size + PAGE - 1) & ~(size_t)(PAGE - 1));
+	/* These cannot fail: they are parts of what has just been mapped. */
+	if (start > (uintptr_t)at)
+		(void)munmap(at, start - (uintptr_t)at);
+	(void)munmap((void *)end, (uintptr_t)at + room - end);
+	return mmap((void *)start, size, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+}
+
 static int map(struct xct_memory *m, size_t size, uint32_t max_flows)
 {
 	struct header *header;
 
 	m->size = size;
-	m->base = mmap(NULL, m->size, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_NORESERVE, m->fd, 0);
+	m->base = map_aligned(m->fd, size);
 	if (m->base == MAP_FAILED) {
 		m->base = NULL;
 		return -errno;
 	}
-	/* Huge pages are a matter of speed only: they may be refused. */
-	(void)madvise(m->base,
-		      size < dense_size(max_flows) ? size
-						   : dense_size(max_flows),
-		      MADV_HUGEPAGE);
-	/* Nor does a crash have to wait until all flows are in a core file. */
+	/* A crash need not wait until all flows are in a core file. */
 	(void)madvise(m->base, m->size, MADV_DONTDUMP);
 	header = m->base;
 	m->max_flows = max_flows;
@@ -66,6 +83,23 @@ static int map(struct xct_memory *m, size_t size, uint32_t max_flows)
 	m->region = (uint8_t *)m->base + REGION_OFFSET;
 	m->region_size = size - REGION_OFFSET;
 	return 0;
+}
+
+/*
+ * All of it now, but for what few flows need: when flows come in masses is no time
+ * to look for memory. Where the kernel cannot (before 5.14), it comes then.
+ * In huge pages as far as there are any (from 6.1 on), whatever is the system's
+ * habit with shared memory: to find a flow's page costs as much as to read it. One
+ * page of each has to be there before.
+ */
+static void populate(char *base, size_t size)
+{
+	size_t whole = size & ~(size_t)(HUGE_PAGE - 1);
+
+	for (size_t at = 0; at < whole; at += HUGE_PAGE)
+		((volatile char *)base)[at] = 0;
+	(void)madvise(base, whole, MADV_COLLAPSE);
+	(void)madvise(base, size, MADV_POPULATE_WRITE);
 }
 
 int xct_memory_new(struct xct_memory *m, uint32_t max_flows)
@@ -84,10 +118,7 @@ int xct_memory_new(struct xct_memory *m, uint32_t max_flows)
 		xct_memory_free(m);
 		return err;
 	}
-	/* All of it now, but for what few flows need: when flows come in masses
-	 * is no time to look for memory. Where the kernel cannot (before 5.14),
-	 * it comes then. */
-	(void)madvise(m->base, dense_size(max_flows), MADV_POPULATE_WRITE);
+	populate(m->base, dense_size(max_flows));
 	header = m->base;
 	header->max_flows = max_flows;
 	header->version = MEMORY_VERSION;

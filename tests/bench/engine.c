@@ -7,7 +7,7 @@
  * same few buffers before the clock is started, as the kernel does, so the
  * packets are in the cache and the flows, chosen at random, are where they are.
  * Memory is the daemon's: a memfd and private memory, both with huge pages
- * where the system allows it (HUGE=0: without).
+ * where the system allows it.
  *
  * A round fills a table, sends packets of its flows and lets all of them
  * expire; rounds of all sizes are interleaved. The table of results and its
@@ -235,8 +235,6 @@ static void start_engine(struct bench *b, uint32_t n_flows)
 {
 	struct xct_engine_config cfg = { .accounting = true };
 	struct xct_attach_report report;
-	const char *huge = getenv("HUGE");
-	bool is_huge = !huge || strcmp(huge, "0") != 0;
 
 	memset(b, 0, sizeof(*b));
 	b->random = 88172645463325252u;
@@ -253,10 +251,7 @@ static void start_engine(struct bench *b, uint32_t n_flows)
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (b->work == MAP_FAILED)
 		die("memory for the engine");
-	(void)madvise(b->work, b->work_size,
-		      is_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-	if (!is_huge)
-		(void)madvise(b->memory.base, b->memory.size, MADV_NOHUGEPAGE);
+	(void)madvise(b->work, b->work_size, MADV_HUGEPAGE);
 	xct_l4_config_default(&cfg.l4);
 	cfg.l4.udp_unreplied = 600;
 	cfg.host.ifaddr = host_ifaddr;
