@@ -23,6 +23,7 @@ from contestants import GATEWAY, PLACE, Contestant, lab_module
 
 ROUND_TRIPS = 6  # seconds of them around a command
 SOURCES = 50  # addresses that the flows come from
+BURST = 8192  # packets sent to fill a table between two looks at the queue
 SINK = "198.18.1.{}"  # where they go; nobody answers
 
 
@@ -51,9 +52,14 @@ class Large(Contestant):
     def count(self):
         return int(self.lab.xctd.ctl("count").stdout)
 
+    def pace(self):
+        """Not faster than they are taken: a queue that overruns loses some."""
+        while self._packets()[0] > BURST:
+            time.sleep(0.002)
+
     def fill(self):
-        """Flows until the table has so many. Queues may overrun: again, then;
-        what is there already is only hit."""
+        """Flows until the table has so many. What was lost on the way comes
+        again, then; what is there already is only hit."""
         with self.lab.client.inside():
             raw = socket.socket(socket.AF_INET, socket.SOCK_RAW,
                                 socket.IPPROTO_RAW)
@@ -62,11 +68,13 @@ class Large(Contestant):
             socket.inet_aton("10.0.0.2"), bytes(4), 0, 9, 8, 0))
         while self.count() < self.flows:
             for i in range(self.flows):
+                if i % BURST == 0:
+                    self.pace()
                 # Each destination has its own ports to translate to.
                 packet[15] = 100 + i % SOURCES
                 rest = i // SOURCES
                 packet[20:22] = (1024 + rest % 64000).to_bytes(2, "big")
-                place = SINK.format(1 + (rest // 64000 + i % SOURCES) % 250)
+                place = SINK.format(1 + rest // 64000 * SOURCES + i % SOURCES)
                 packet[16:20] = socket.inet_aton(place)
                 try:
                     raw.sendto(packet, (place, 0))
