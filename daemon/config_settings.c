@@ -14,7 +14,7 @@ void xct_settings_default(struct xct_settings *settings)
 		.table_size = 262144,
 		.accounting = true,
 		.queue_length = 16384,
-		.busy_poll_us = 20,
+		.busy_poll_us = 50,
 		.mark_mask = 0x30000000,
 		.hooks = XCT_HOOKS_AUTO,
 	};

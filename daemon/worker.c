@@ -32,7 +32,8 @@
 #define HEARTBEAT_MS 500
 #define DRAIN_MS     20	  /* a packet on its way into the queue has arrived */
 #define STOP_MS	     1000 /* where hooks of others go on feeding the queue */
-#define BACKOFF_MAX  127  /* waits without busy polling before one with */
+#define SOON_US	     5	  /* a burst's next packet has come */
+#define BACKOFF_MAX  127  /* waits without a whole budget before one with */
 
 struct xct_worker {
 	const struct xct_worker_env *env;
@@ -42,7 +43,7 @@ struct xct_worker {
 	_Atomic bool has_successor; /* leave at once */
 	_Atomic xct_msec seen_at;
 	_Atomic uint32_t answered; /* the last packet's id */
-	uint32_t backoff; /* waits without busy polling after the next one */
+	uint32_t backoff; /* waits without a whole budget after the next one */
 	uint32_t to_skip; /* and before it */
 	struct xct_pending *pending;
 	uint32_t repeat_until; /* the last id that may be of a repeat */
@@ -161,29 +162,36 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 
 /*
  * Look for packets for a while before waiting for them: to be woken takes
- * longer. Where that is in vain it is done less and less often. Other threads
- * of this processor, such as the one that would send the next packet, have
- * their turn in between. As xct_nfq_receive().
+ * longer. Packets of a burst are there soon; for an answer to what has just gone
+ * out it takes the whole budget, and where that is in vain it is done less and
+ * less often. Other threads of this processor, such as the one that would send
+ * the next packet, have their turn in between. As xct_nfq_receive().
  */
 static int busy_poll(struct xct_worker *w, uint32_t budget_us, bool *is_idle)
 {
-	uint64_t until;
+	bool is_patient = w->to_skip == 0;
+	uint64_t began, passed = 0;
 	int n;
 
-	*is_idle = true;
-	if (w->to_skip > 0) {
+	n = xct_nfq_receive(w->nfq, w->packets, false, is_idle);
+	if (!*is_idle)
+		return n;
+	if (!is_patient && budget_us > SOON_US)
+		budget_us = SOON_US;
+	for (began = xct_clock_now_us(); passed < budget_us;
+	     passed = xct_clock_now_us() - began) {
+		(void)sched_yield(); /* cannot fail */
+		n = xct_nfq_receive(w->nfq, w->packets, false, is_idle);
+		if (*is_idle)
+			continue;
+		if (passed >= SOON_US)
+			w->backoff /= 2;
+		return n;
+	}
+	if (!is_patient) {
 		w->to_skip--;
 		return 0;
 	}
-	until = xct_clock_now_us() + budget_us;
-	do {
-		n = xct_nfq_receive(w->nfq, w->packets, false, is_idle);
-		if (!*is_idle) {
-			w->backoff /= 2;
-			return n;
-		}
-		(void)sched_yield(); /* cannot fail */
-	} while (xct_clock_now_us() < until);
 	if (w->backoff < BACKOFF_MAX)
 		w->backoff = 2 * w->backoff + 1;
 	w->to_skip = w->backoff;

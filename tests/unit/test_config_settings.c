@@ -66,7 +66,7 @@ static void defaults_are_those_of_nf_conntrack(void **state)
 	assert_int_equal(s->queue_first, 0);
 	assert_int_equal(s->workers, 0);
 	assert_int_equal(s->queue_length, 16384);
-	assert_int_equal(s->busy_poll_us, 20);
+	assert_int_equal(s->busy_poll_us, 50);
 	assert_false(s->fail_open);
 	assert_int_equal(s->mark_mask, 0x30000000);
 	assert_int_equal(s->hooks, XCT_HOOKS_AUTO);
@@ -204,7 +204,7 @@ static void the_manual_tells_the_defaults(void **state)
 		{ "Default 3.", "tcp: {max-retrans: 3}" },
 		{ "Default 0.", "queue: {first: 0}" },
 		{ "Default 16384.", "queue: {length: 16384}" },
-		{ "Default 20.", "queue: {busy-poll: 20}" },
+		{ "Default 50.", "queue: {busy-poll: 50}" },
 		{ "Default 0x30000000.", "mark-mask: 0x30000000" },
 	};
 	char *manual = read_text("docs/rules.yaml.5");
