@@ -55,7 +55,7 @@ void xct_hookwatch_close(struct xct_hookwatch *watch)
 /* The string in attribute @type of @nlh, or "". */
 static const char *text_of(const struct nlmsghdr *nlh, uint16_t type)
 {
-	const struct nlattr *attr;
+	struct nlattr *attr;
 
 	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg)) {
 		if (mnl_attr_get_type(attr) == type &&

@@ -198,7 +198,9 @@ static _Noreturn void *udp_client(void *arg)
 	uint64_t next = now_ns();
 
 	(void)arg;
-	for (unsigned int i = 0; fds && i < n_fds; i++)
+	if (!fds)
+		err(1, "calloc");
+	for (unsigned int i = 0; i < n_fds; i++)
 		fds[i] = new_socket(SOCK_DGRAM);
 	for (unsigned int i = 0; i < burst; i++)
 		msgs[i].msg_hdr = (struct msghdr){
@@ -207,7 +209,7 @@ static _Noreturn void *udp_client(void *arg)
 			.msg_iov = &iov,
 			.msg_iovlen = 1,
 		};
-	for (unsigned int turn = 0; fds; turn++) {
+	for (unsigned int turn = 0;; turn++) {
 		for (unsigned int i = 0; i < burst; i++)
 			to[i] = server_addr((turn / n_fds * burst + i) %
 					    n_places);
@@ -219,7 +221,6 @@ static _Noreturn void *udp_client(void *arg)
 		if (next > now_ns())
 			sleep_ns(next - now_ns());
 	}
-	err(1, "calloc");
 }
 
 /* ------------------------------------------------------- new connections */

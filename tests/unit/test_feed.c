@@ -317,9 +317,10 @@ static void readers_get_what_they_asked_for(void **state)
 
 static void there_is_a_limit_to_readers(void **state)
 {
-	struct xct_feed_reader readers[XCT_FEED_READERS] = { { NULL } };
+	struct xct_feed_reader readers[XCT_FEED_READERS];
 	struct world *w = *state;
 
+	memset(readers, 0, sizeof(readers));
 	for (int i = 0; i < XCT_FEED_READERS; i++)
 		assert_int_equal(join_as(w, &readers[i], UINT32_MAX, 0), 0);
 	assert_int_equal(join_as(w, &w->reader, UINT32_MAX, 0), -EUSERS);
