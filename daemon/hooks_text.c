@@ -62,9 +62,9 @@ static void write_chains(FILE *f, enum table table)
 }
 
 /*
- * With so many rules in XCT-PRE and in XCT-OUT. Where neither has any nothing is
- * translated, and the kernel may track for others what is tracked here; for us
- * alone it shall not.
+ * With so many rules in XCT-PRE and in XCT-OUT. Where neither has any nothing
+ * is translated, and the kernel may track for others what is tracked here; for
+ * us alone it shall not.
  */
 static bool is_wanted(size_t jump, size_t n_pre, size_t n_out,
 		      const struct xct_hookabilities *able)

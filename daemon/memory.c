@@ -86,11 +86,11 @@ static int map(struct xct_memory *m, size_t size, uint32_t max_flows)
 }
 
 /*
- * All of it now, but for what few flows need: when flows come in masses is no time
- * to look for memory. Where the kernel cannot (before 5.14), it comes then.
- * In huge pages as far as there are any (from 6.1 on), whatever is the system's
- * habit with shared memory: to find a flow's page costs as much as to read it. One
- * page of each has to be there before.
+ * All of it now, but for what few flows need: when flows come in masses is no
+ * time to look for memory. Where the kernel cannot (before 5.14), it comes
+ * then. In huge pages as far as there are any (from 6.1 on), whatever is the
+ * system's habit with shared memory: to find a flow's page costs as much as to
+ * read it. One page of each has to be there before.
  */
 static void populate(char *base, size_t size)
 {

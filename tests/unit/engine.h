@@ -31,8 +31,8 @@ static inline void engine_defaults(struct xct_engine_config *cfg)
 	xct_l4_config_default(&cfg->l4);
 }
 
-/* Of struct xct_host_ops: interface 3 is wan0, all others are lan0, and each has
- * the same addresses. */
+/* Of struct xct_host_ops: interface 3 is wan0, all others are lan0, and each
+ * has the same addresses. */
 static inline bool engine_ifname(void *ctx, uint32_t ifindex,
 				 char name[static XCT_IFNAMSIZ])
 {
