@@ -8,9 +8,10 @@
  * with one recvmmsg(), which waits for the first if there is none (a poll()
  * before it would cost as much as an answer), each into a buffer of its own
  * that holds the largest copy NFQUEUE makes. Their verdicts leave in one
- * sendmsg(): a small header a packet, and where the packet was edited its bytes
- * straight from the receive buffer. Verdicts are in order of id, since the
- * kernel looks for each from the head of the list of packets that wait.
+ * sendmsg(): a small header for each packet that was edited, with its bytes
+ * straight from the receive buffer, and one for all others in a row that have the
+ * same verdict and mark. Verdicts are in order of id, since the kernel looks for
+ * each from the head of the list of packets that wait.
  *
  * Every packet that was read is answered, since one without a verdict waits
  * for ever: what cannot be parsed but has an id is dropped. If a send fails,
@@ -566,25 +567,55 @@ int xct_nfq_receive(struct xct_nfq *nfq,
 static void build_verdict(struct xct_nfq *nfq, unsigned int i,
 			  const struct xct_nfq_packet *packet, bool is_accepted)
 {
-	bool is_returned = is_accepted && packet->is_edited;
+	bool has_bytes = is_accepted && packet->is_edited;
 	struct iovec *iov = &nfq->tx_iov[2 * (size_t)i];
 	struct verdict *v = &nfq->verdicts[i];
 
+	v->nlh.nlmsg_type = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_VERDICT;
 	v->hdr.verdict = htonl(is_accepted ? NF_ACCEPT : NF_DROP);
 	v->hdr.id = htonl(packet->id);
 	v->mark = htonl(packet->new_mark);
 	v->payload_attr.nla_len =
 		(uint16_t)(sizeof(v->payload_attr) + packet->len);
-	iov[0].iov_len = is_returned ? sizeof(*v)
-				     : offsetof(struct verdict, payload_attr);
+	iov[0].iov_len =
+		has_bytes ? sizeof(*v) : offsetof(struct verdict, payload_attr);
 	iov[1].iov_base = packet->data;
-	iov[1].iov_len = is_returned ? MNL_ALIGN(packet->len) : 0;
+	iov[1].iov_len = has_bytes ? MNL_ALIGN(packet->len) : 0;
 	v->nlh.nlmsg_len = (uint32_t)(iov[0].iov_len + iov[1].iov_len);
 }
 
-static void send_verdicts(struct xct_nfq *nfq,
-			  const struct xct_nfq_packet *packets,
-			  unsigned int first, unsigned int n)
+static void build_verdicts(struct xct_nfq *nfq,
+			   const struct xct_nfq_packet *packets, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		build_verdict(nfq, i, &packets[i], packets[i].is_accepted);
+}
+
+static bool is_returned(const struct xct_nfq *nfq, unsigned int i)
+{
+	return nfq->tx_iov[2 * (size_t)i + 1].iov_len != 0;
+}
+
+/* One message for packets in a row that have the same verdict: that of the last
+ * goes for all of them. */
+static void join_verdicts(struct xct_nfq *nfq, unsigned int n)
+{
+	for (unsigned int i = 1; i < n; i++) {
+		const struct verdict *before = &nfq->verdicts[i - 1];
+		struct verdict *v = &nfq->verdicts[i];
+
+		if (is_returned(nfq, i - 1) || is_returned(nfq, i) ||
+		    before->hdr.verdict != v->hdr.verdict ||
+		    before->mark != v->mark)
+			continue;
+		nfq->tx_iov[2 * (size_t)(i - 1)].iov_len = 0;
+		v->nlh.nlmsg_type =
+			NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_VERDICT_BATCH;
+	}
+}
+
+static bool send_verdicts(struct xct_nfq *nfq, unsigned int first,
+			  unsigned int n)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct msghdr msg = {
@@ -598,20 +629,28 @@ static void send_verdicts(struct xct_nfq *nfq,
 	do {
 		ret = sendmsg(xct_nfq_fd(nfq), &msg, 0);
 	} while (ret < 0 && errno == EINTR);
-	if (ret >= 0) {
+	if (ret >= 0)
 		count(&nfq->counters.verdicts, n);
+	return ret >= 0;
+}
+
+/* Of what could not be sent together. */
+static void send_apart(struct xct_nfq *nfq,
+		       const struct xct_nfq_packet *packets, unsigned int first,
+		       unsigned int n)
+{
+	if (send_verdicts(nfq, first, n))
 		return;
-	}
 	if (n > 1) {
-		send_verdicts(nfq, packets, first, n / 2);
-		send_verdicts(nfq, packets, first + n / 2, n - n / 2);
+		send_apart(nfq, packets, first, n / 2);
+		send_apart(nfq, packets, first + n / 2, n - n / 2);
 		return;
 	}
 	count(&nfq->counters.errors, 1);
-	if (msg.msg_iov[1].iov_len == 0)
+	if (!is_returned(nfq, first))
 		return;
 	build_verdict(nfq, first, &packets[first], false);
-	send_verdicts(nfq, packets, first, 1);
+	send_apart(nfq, packets, first, 1);
 }
 
 void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,
@@ -621,10 +660,13 @@ void xct_nfq_answer(struct xct_nfq *nfq, const struct xct_nfq_packet *packets,
 
 	if (n == 0)
 		return;
-	for (unsigned int i = 0; i < n; i++) {
-		build_verdict(nfq, i, &packets[i], packets[i].is_accepted);
-		mangled += nfq->tx_iov[2 * (size_t)i + 1].iov_len != 0;
-	}
+	build_verdicts(nfq, packets, n);
+	for (unsigned int i = 0; i < n; i++)
+		mangled += is_returned(nfq, i);
 	count(&nfq->counters.mangled, mangled);
-	send_verdicts(nfq, packets, 0, n);
+	join_verdicts(nfq, n);
+	if (send_verdicts(nfq, 0, n))
+		return;
+	build_verdicts(nfq, packets, n);
+	send_apart(nfq, packets, 0, n);
 }

@@ -7,6 +7,7 @@ import mmap
 import os
 import pathlib
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -16,7 +17,7 @@ import time
 import pytest
 
 import lab as lab_module
-from lab import ROOT, SERVER, WAN, wait_for
+from lab import CLIENT, LAN_GW, ROOT, SERVER, WAN, wait_for
 
 WORKERS = 4
 POLICY = """
@@ -253,3 +254,37 @@ def test_who_asks_is_told_of_all_that_was_sent_before(lab):
         finally:
             os.sched_setaffinity(0, before)
         assert late <= 5
+
+
+def test_each_packet_of_a_batch_gets_its_own_verdict(lab):
+    """Though those that are alike are answered together."""
+    ports = range(5000, 5030)
+    marks = {port: 1 + port // 3 % 2 for port in ports}
+    refused = {5000, 5007, 5008, 5019, 5029}
+    xctd = lab.start_xctd(f"""
+settings: {{queue: {{workers: 1}}}}
+filter:
+  input: {{rules: [{{proto: udp, dport: {sorted(refused)}, drop: yes}}]}}
+""")
+    router = lab.router
+    for port in ports:
+        match = ["-p", "udp", "--dport", str(port)]
+        router.run("iptables", "-t", "raw", "-A", "PREROUTING", *match, "-j",
+                   "MARK", "--set-mark", str(marks[port]))
+        router.run("iptables", "-A", "INPUT", *match, "-m", "mark", "--mark",
+                   str(marks[port]))
+
+    def arrived():
+        lines = router.run("iptables", "-vnxL", "INPUT").stdout.splitlines()
+        return [int(line.split()[0]) for line in lines[2:]]
+
+    xctd.process.send_signal(signal.SIGSTOP)
+    try:
+        with lab.client.udp_socket(CLIENT) as sock:
+            for port in ports:
+                sock.sendto(b"x", (LAN_GW, port))
+    finally:
+        xctd.process.send_signal(signal.SIGCONT)
+    wanted = [int(port not in refused) for port in ports]
+    wait_for(lambda: arrived() == wanted, "the verdicts")
+    assert xctd.dropped("rule") == len(refused)
