@@ -136,86 +136,126 @@ static enum xct_exit serve(const struct xct_options *options)
 	return result;
 }
 
+static enum xct_exit pre_start(const struct xct_options *options)
+{
+	(void)options; /* nothing of the configuration is needed */
+	return xct_service_pre_start();
+}
+
+static enum xct_exit pre_stop(const struct xct_options *options)
+{
+	(void)options; /* the same */
+	return xct_service_pre_stop();
+}
+
+static enum xct_exit show_version(const struct xct_options *options)
+{
+	(void)options;
+	printf("xctd " XCT_VERSION "\n");
+	return flush_output();
+}
+
+static enum xct_exit show_help(const struct xct_options *options)
+{
+	(void)options;
+	print_usage(stdout);
+	return flush_output();
+}
+
+/* What is asked for. */
+struct command_line {
+	struct xct_options options;
+	int max_priority; /* of messages */
+	enum xct_exit (*run)(const struct xct_options *options);
+};
+
+/* Take one option. False: its argument is wrong, or it is none. */
+static bool take_option(struct command_line *line, int option, const char *arg)
+{
+	struct xct_options *options = &line->options;
+
+	switch (option) {
+	case 'c':
+		options->config_path = arg;
+		return true;
+	case 's':
+		options->socket_path = arg;
+		return true;
+	case OPT_QUEUE:
+		options->queue = parse_number("--queue", arg, UINT16_MAX);
+		return options->queue >= 0;
+	case OPT_WORKERS:
+		options->workers =
+			parse_number("--workers", arg, XCT_WORKERS_MAX);
+		return options->workers >= 0;
+	case OPT_KEEP:
+		options->is_kept = true;
+		return true;
+	case OPT_TAKEOVER:
+		options->is_takeover = true;
+		return true;
+	case 'v':
+		line->max_priority = LOG_DEBUG;
+		return true;
+	case OPT_CHECK:
+		line->run = check;
+		return true;
+	case OPT_UNHOOK:
+		line->run = xct_service_unhook;
+		return true;
+	case OPT_PRE_START:
+		line->run = pre_start;
+		return true;
+	case OPT_PRE_STOP:
+		line->run = pre_stop;
+		return true;
+	case OPT_POST_STOP:
+		line->run = xct_service_post_stop;
+		return true;
+	case 'V':
+		line->run = show_version;
+		return true;
+	case 'h':
+		line->run = show_help;
+		return true;
+	default:
+		print_usage(stderr);
+		return false;
+	}
+}
+
+/* False: the command line is wrong, which has been said. */
+static bool read_command_line(struct command_line *line, int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:s:vVh", long_options,
+				     NULL)) != -1) {
+		if (!take_option(line, option, optarg))
+			return false;
+		if (option == 'V' || option == 'h')
+			return true; /* whatever else there is */
+	}
+	if (optind == argc)
+		return true;
+	fprintf(stderr, "xctd: unexpected argument \"%s\"\n", argv[optind]);
+	print_usage(stderr);
+	return false;
+}
+
 int main(int argc, char **argv)
 {
-	struct xct_options options = { .config_path = CONFIG_PATH,
-				       .socket_path = XCT_SOCKET_PATH,
-				       .queue = -1,
-				       .workers = -1 };
-	int opt, priority = LOG_INFO;
-	bool is_check = false, is_unhook = false, is_before = false,
-	     is_stop = false, is_after = false;
+	struct command_line line = {
+		.options = { .config_path = CONFIG_PATH,
+			     .socket_path = XCT_SOCKET_PATH,
+			     .queue = -1,
+			     .workers = -1 },
+		.max_priority = LOG_INFO,
+		.run = serve,
+	};
 
-	while ((opt = getopt_long(argc, argv, "c:s:vVh", long_options, NULL)) !=
-	       -1) {
-		switch (opt) {
-		case 'c':
-			options.config_path = optarg;
-			break;
-		case 's':
-			options.socket_path = optarg;
-			break;
-		case OPT_CHECK:
-			is_check = true;
-			break;
-		case OPT_QUEUE:
-			options.queue =
-				parse_number("--queue", optarg, UINT16_MAX);
-			if (options.queue < 0)
-				return XCT_EXIT_USAGE;
-			break;
-		case OPT_WORKERS:
-			options.workers = parse_number("--workers", optarg,
-						       XCT_WORKERS_MAX);
-			if (options.workers < 0)
-				return XCT_EXIT_USAGE;
-			break;
-		case OPT_KEEP:
-			options.is_kept = true;
-			break;
-		case OPT_TAKEOVER:
-			options.is_takeover = true;
-			break;
-		case OPT_UNHOOK:
-			is_unhook = true;
-			break;
-		case OPT_PRE_START:
-			is_before = true;
-			break;
-		case OPT_PRE_STOP:
-			is_stop = true;
-			break;
-		case OPT_POST_STOP:
-			is_after = true;
-			break;
-		case 'v':
-			priority = LOG_DEBUG;
-			break;
-		case 'V':
-			printf("xctd " XCT_VERSION "\n");
-			return flush_output();
-		case 'h':
-			print_usage(stdout);
-			return flush_output();
-		default:
-			print_usage(stderr);
-			return XCT_EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "xctd: unexpected argument \"%s\"\n",
-			argv[optind]);
-		print_usage(stderr);
+	if (!read_command_line(&line, argc, argv))
 		return XCT_EXIT_USAGE;
-	}
-	xct_log_init(priority);
-	if (is_unhook)
-		return xct_service_unhook(&options);
-	if (is_before)
-		return xct_service_pre_start();
-	if (is_stop)
-		return xct_service_pre_stop();
-	if (is_after)
-		return xct_service_post_stop(&options);
-	return is_check ? check(&options) : serve(&options);
+	xct_log_init(line.max_priority);
+	return line.run(&line.options);
 }
