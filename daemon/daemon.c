@@ -484,6 +484,7 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 				"xctd, and fragments are invalid: it has "
 				"neither of the matches socket and conntrack, "
 				"nor the target TPROXY");
+		xct_run_watch_fragments(d);
 		return XCT_EXIT_OK;
 	}
 	result = xct_probe_hooks_error(ret, error);
@@ -531,7 +532,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	d->predecessor = -1;
 	xct_kept_init(&d->kept);
 	d->signals.fd = d->timer.fd = d->failed.fd = d->filled.fd = -1;
-	d->raw.fd4 = d->raw.fd6 = d->hookwatch.fd = -1;
+	d->raw.fd4 = d->raw.fd6 = d->hookwatch.fd = d->fragwatch.fd = -1;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
 		result = steps[i](d);
 		if (result != XCT_EXIT_OK) {
@@ -584,6 +585,8 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	xct_hooks_free(d->hooks);
 	xct_hookwatch_close(&d->hookwatch);
 	xct_daemon_stop_workers(d);
+	/* Its chain takes with it what waits in any queue. */
+	xct_fragwatch_close(&d->fragwatch);
 	if (is_over)
 		is_clean &= xct_restore_save(d);
 	if (d->events && d->netdev)

@@ -20,6 +20,7 @@
 #include "daemon/control.h"
 #include "daemon/events.h"
 #include "daemon/fill.h"
+#include "daemon/fragwatch.h"
 #include "daemon/hooks.h"
 #include "daemon/hookwatch.h"
 #include "daemon/kept.h"
@@ -68,6 +69,7 @@ struct xct_daemon {
 	struct xct_netdev *netdev;
 	struct xct_hooks *hooks;
 	struct xct_hookwatch hookwatch;
+	struct xct_fragwatch fragwatch;
 	struct xct_events *events;
 	struct xct_rawsend raw;
 	struct xct_worker_env env;
@@ -99,6 +101,7 @@ struct xct_daemon {
 	struct xct_poll links;
 	struct xct_poll addrs;
 	struct xct_poll rules; /* nf_tables' */
+	struct xct_poll fragments;
 
 	struct xct_fill fill; /* of the flow table */
 	struct xct_clock_counts clock;

@@ -37,6 +37,7 @@ void xct_kept_init(struct xct_kept *kept)
 				   .memory_fd = -1,
 				   .rules_fd = -1,
 				   .hooks_fd = -1,
+				   .fragments_fd = -1,
 				   .raw = { -1, -1 } };
 }
 
@@ -76,6 +77,9 @@ void xct_kept_note(void *ctx, const char *name, int fd)
 		kept->raw.fd4 = fd;
 	} else if (strcmp(name, XCT_KEPT_RAW6) == 0 && kept->raw.fd6 < 0) {
 		kept->raw.fd6 = fd;
+	} else if (strcmp(name, XCT_KEPT_FRAGS) == 0 &&
+		   kept->fragments_fd < 0) {
+		kept->fragments_fd = fd;
 	} else if (strcmp(name, XCT_KEPT_INFO) == 0) {
 		xct_nfq_use_info(fd);
 	} else if (xct_sd_is_listening(fd) && kept->listen_fd < 0) {
@@ -329,6 +333,8 @@ void xct_kept_forget(struct xct_kept *kept, const struct xct_settings *settings)
 		xct_kept_forget_queue(number);
 		xct_nfq_close(nfq);
 	}
+	if (kept->fragments_fd >= 0)
+		xct_sd_forget(XCT_KEPT_FRAGS);
 	xct_kept_close(kept);
 }
 
@@ -340,5 +346,6 @@ void xct_kept_close(struct xct_kept *kept)
 	close_fd(&kept->memory_fd);
 	close_fd(&kept->rules_fd);
 	close_fd(&kept->hooks_fd);
+	close_fd(&kept->fragments_fd);
 	close_fd(&kept->listen_fd);
 }

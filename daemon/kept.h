@@ -23,6 +23,7 @@
 #define XCT_KEPT_RAW4	"xct-raw4"
 #define XCT_KEPT_RAW6	"xct-raw6"
 #define XCT_KEPT_INFO	"xct-info" /* see xct_nfq_use_info() */
+#define XCT_KEPT_FRAGS	"xct-fragments"
 
 /* What has not been taken into use yet; -1: none. */
 struct xct_kept {
@@ -31,7 +32,8 @@ struct xct_kept {
 	const char *memory_name; /* systemd's for it; NULL: it has none */
 	int rules_fd;
 	int hooks_fd;
-	uint32_t layout; /* of the flows, once they are taken */
+	uint32_t layout;  /* of the flows, once they are taken */
+	int fragments_fd; /* see fragwatch.h */
 	struct xct_rawsend raw;
 	struct {
 		uint16_t number;

@@ -19,7 +19,8 @@ struct xct_reassembly {
 };
 
 /* The numbers of this network namespace; all but the last for IPv4. Of IPv6
- * fragments put together before the hooks the kernel counts no more. */
+ * fragments put together before the hooks the kernel counts no more: see
+ * fragwatch.h. */
 void xct_reassembly_read(struct xct_reassembly *numbers);
 
 #endif

@@ -65,8 +65,9 @@ static json_t *queue_stats(const struct xct_worker *worker)
 	return queue;
 }
 
-static json_t *reassembly_stats(void)
+static json_t *reassembly_stats(const struct xct_fragwatch *watch)
 {
+	const struct xct_fragment_counts *counts = &watch->counts;
 	struct xct_reassembly numbers;
 	json_t *object = json_object();
 
@@ -76,6 +77,13 @@ static json_t *reassembly_stats(void)
 	set(object, "failed", number(numbers.failed));
 	set(object, "memory", number(numbers.memory));
 	set(object, "failed_ipv6", number(numbers.failed_ipv6));
+	if (!watch->has_begun)
+		return object;
+	set(object, "fragments_ipv6", number(counts->fragments));
+	set(object, "whole_ipv6", number(counts->whole));
+	set(object, "overlapping_ipv6", number(counts->overlapping));
+	set(object, "malformed_ipv6", number(counts->malformed));
+	set(object, "unknown_ipv6", number(counts->unknown));
 	return object;
 }
 
@@ -154,7 +162,7 @@ char *xct_report_stats(struct xct_daemon *d)
 	for (unsigned int i = 0; i < d->n_workers; i++)
 		append(queues, queue_stats(d->workers[i]));
 	set(root, "queues", queues);
-	set(root, "reassembly", reassembly_stats());
+	set(root, "reassembly", reassembly_stats(&d->fragwatch));
 	set(root, "snapshots", snapshot_stats(&d->restore));
 	return dump(root);
 }

@@ -246,6 +246,32 @@ static void rules_ready(struct xct_poll *poll, uint32_t events)
 	watch_hooks(d);
 }
 
+static void fragments_ready(struct xct_poll *poll, uint32_t events)
+{
+	struct xct_daemon *d = FROM_POLL(poll, fragments);
+
+	(void)events; /* an overrun shows in what follows */
+	xct_fragwatch_read(&d->fragwatch, xct_clock_now());
+}
+
+void xct_run_watch_fragments(struct xct_daemon *d)
+{
+	int kept_fd = d->kept.fragments_fd;
+
+	if (d->config->settings.hooks != XCT_HOOKS_AUTO ||
+	    !xct_hooks_can_defrag(d->hooks))
+		return;
+	d->kept.fragments_fd = -1;
+	if (!xct_fragwatch_open(&d->fragwatch, kept_fd, &d->seed,
+				xct_clock_now()))
+		return;
+	if (!watch(d, &d->fragments, d->fragwatch.fd, fragments_ready))
+		xct_log(LOG_WARNING, "IPv6 fragments are not counted: %s",
+			strerror(errno));
+	else if (kept_fd < 0 && d->options.is_kept)
+		xct_sd_keep(XCT_KEPT_FRAGS, d->fragwatch.fd);
+}
+
 /* Nothing here goes by the wall clock but what is shown: so that an odd time
  * there is no riddle. Time asleep is no jump, and setting it right bit by bit
  * is none either. */
@@ -287,6 +313,7 @@ static void timer_ready(struct xct_poll *poll, uint32_t events)
 	notify(d, now);
 	drop_retained(d, now);
 	watch_hooks(d);
+	xct_run_watch_fragments(d);
 }
 
 enum xct_exit xct_run_start(struct xct_daemon *d)

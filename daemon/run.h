@@ -17,6 +17,9 @@ enum xct_exit xct_run_start(struct xct_daemon *daemon);
 bool xct_run_follow_links(struct xct_daemon *daemon);
 bool xct_run_follow_rules(struct xct_daemon *daemon);
 
+/* Look at IPv6 fragments, where the hooks have them put together. */
+void xct_run_watch_fragments(struct xct_daemon *daemon);
+
 /*
  * Flows have come, or may have, that are translated though no rule asks for it:
  * have the hooks let them be.
