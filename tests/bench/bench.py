@@ -95,6 +95,10 @@ TARGETS = [
     ("bulk1", "xctd", "suricata", 10), ("bulk8", "xctd", "suricata", 10),
     ("udp64", "xctd", "suricata", 1.5), ("udp10k", "xctd", "suricata", 1.5),
     ("conn", "xctd", "suricata", 1.5),
+    # Suricata translates nothing.
+    ("udp64", "xctd-filter", "suricata", 1.5),
+    ("udp10k", "xctd-filter", "suricata", 1.5),
+    ("conn", "xctd-filter", "suricata", 1.5),
 ]
 
 
