@@ -162,15 +162,16 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 
 /*
  * Look for packets for a while before waiting for them: to be woken takes
- * longer. Packets of a burst are there soon; for an answer to what has just
- * gone out it takes the whole budget, and where that is in vain it is done less
- * and less often. Other threads of this processor, such as the one that would
- * send the next packet, have their turn in between. As xct_nfq_receive().
+ * longer. Packets of a burst are there soon; for an answer to what has just gone
+ * out it takes the whole budget, and where that is in vain it is done less and
+ * less often. Other threads of this processor, such as the one that would send
+ * the next packet, have their turn in between; a processor that they keep awake
+ * is there at once when a packet comes. As xct_nfq_receive().
  */
 static int busy_poll(struct xct_worker *w, uint32_t budget_us, bool *is_idle)
 {
 	bool is_patient = w->to_skip == 0;
-	uint64_t began, passed = 0;
+	uint64_t began, now, before;
 	int n;
 
 	n = xct_nfq_receive(w->nfq, w->packets, false, is_idle);
@@ -178,15 +179,19 @@ static int busy_poll(struct xct_worker *w, uint32_t budget_us, bool *is_idle)
 		return n;
 	if (!is_patient && budget_us > SOON_US)
 		budget_us = SOON_US;
-	for (began = xct_clock_now_us(); passed < budget_us;
-	     passed = xct_clock_now_us() - began) {
+	began = now = xct_clock_now_us();
+	while (now - began < budget_us) {
 		(void)sched_yield(); /* cannot fail */
 		n = xct_nfq_receive(w->nfq, w->packets, false, is_idle);
-		if (*is_idle)
-			continue;
-		if (passed >= SOON_US)
-			w->backoff /= 2;
-		return n;
+		if (!*is_idle) {
+			if (now - began >= SOON_US)
+				w->backoff /= 2;
+			return n;
+		}
+		before = now;
+		now = xct_clock_now_us();
+		if (now - before > SOON_US)
+			return 0;
 	}
 	if (!is_patient) {
 		w->to_skip--;
