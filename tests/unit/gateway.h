@@ -83,6 +83,7 @@ static inline void attach(struct world *w)
 	assert_int_equal(0, xct_engine_attach(&w->eng, w->region, w->work,
 					      MAX_FLOWS, &w->cfg, w->now,
 					      &report));
+	assert_int_equal(report.torn, 0);
 }
 
 static inline int setup(void **state)
@@ -193,15 +194,21 @@ static inline bool keep_info(void *ctx, const struct xct_flow_info *info)
 	return true;
 }
 
-/* A flow that is listed; its id is 0 if there is none. */
-static inline struct xct_flow_info any_flow(struct world *w)
+/* The last flow that @filter chooses (NULL: any); its id is 0 for none. */
+static inline struct xct_flow_info
+find_flow(struct world *w, const struct xct_flow_filter *filter)
 {
 	struct xct_flow_info info = { 0 };
 	uint32_t cursor = 0;
 
-	(void)xct_engine_walk(w->eng, &cursor, w->now, NULL, MAX_FLOWS,
+	(void)xct_engine_walk(w->eng, &cursor, w->now, filter, MAX_FLOWS,
 			      keep_info, &info);
 	return info;
+}
+
+static inline struct xct_flow_info any_flow(struct world *w)
+{
+	return find_flow(w, NULL);
 }
 
 /* The only flow. */
