@@ -327,7 +327,7 @@ bool xct_policy_destination(struct xct_visit *v, const struct xct_rule **rule,
 	return true;
 }
 
-/* The range rule @rule translates the source to. */
+/* The range that @rule translates the source to. */
 static bool source_range(struct xct_visit *v, const struct xct_rule *rule,
 			 struct xct_nat_range *range)
 {

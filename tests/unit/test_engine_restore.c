@@ -133,7 +133,7 @@ static void send_back(struct world *w, struct packet *p)
 		pass(w, p, WAN, LAN, XCT_HOOK_POSTROUTING, XCT_STAGE_ROUTED);
 }
 
-/* The state of the flow that the packet was found to be of. */
+/* Five, of as many kinds: UDP, two pings, TCP, and one without ports. */
 static void make_flows(struct world *w)
 {
 	static const uint8_t udp[8] = { 0x03, 0xe8, 0, 53, 0, 8 };
