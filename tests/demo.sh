@@ -244,8 +244,8 @@ client sent: to port 8080 of the router. The second is what the answer looks \
 like on the server's side: from port 80 of the server (the destination was \
 translated), to the router (the source was translated too). TIME_WAIT: the \
 connection is closed, its entry goes when the seconds in the third column \
-have run down. [ASSURED]: traffic was seen both ways, so a full table would \
-not evict it." -p tcp -g -f ipv4
+have run down. [ASSURED]: traffic was seen both ways, so while it was open a \
+full table would not have given it up for another." -p tcp -g -f ipv4
 explain "A masqueraded download: the client asked 192.0.2.2, which answered \
 192.0.2.1, the router. packets= and bytes= count each direction." \
 	-p tcp -d 192.0.2.2
