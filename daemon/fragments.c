@@ -6,10 +6,10 @@
  *
  * Of each packet that is not whole yet there is what the kernel has to know of
  * it: which parts are there, as runs of fragments that came one behind the
- * other, and where the end is. RFC 5722 has the whole packet given up as soon as
- * two fragments overlap. One that lies within a run is a duplicate and ignored;
- * a duplicate of two runs that touch is taken for an overlap, as the kernel
- * does it.
+ * other, and where the end is. RFC 5722 has the whole packet given up as soon
+ * as two fragments overlap. One that lies within a run is a duplicate and
+ * ignored; a duplicate of two runs that touch is taken for an overlap, as the
+ * kernel does it.
  *
  * Memory and time are bounded: a packet has one of WAYS places, where it makes
  * the oldest go if it has to, and RUNS runs. What is lost so is counted.

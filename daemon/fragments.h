@@ -13,8 +13,8 @@ struct xct_fragment_counts {
 	uint64_t fragments;   /* that came */
 	uint64_t whole;	      /* packets put together */
 	uint64_t overlapping; /* packets given up: fragments overlap */
-	/* Fragments refused: empty, beyond the end of their packet or of 64 KiB;
-	 * and packets whose congestion marks do not fit each other. */
+	/* Fragments refused: empty, beyond the end of their packet or of 64
+	 * KiB; and packets whose congestion marks do not fit each other. */
 	uint64_t malformed;
 	uint64_t unknown; /* fragments not seen, packets not followed */
 };

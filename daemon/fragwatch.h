@@ -26,8 +26,8 @@ struct xct_fragwatch {
 bool xct_fragwatch_open(struct xct_fragwatch *watch, int kept_fd,
 			const struct xct_siphash_key *key, xct_msec now);
 
-/* Unless somebody else has the socket too, nothing is left in the kernel; a base
- * chain goes, and with it what waits in the queues of the namespace. */
+/* Unless somebody else has the socket too, nothing is left in the kernel; a
+ * base chain goes, and with it what waits in the queues of the namespace. */
 void xct_fragwatch_close(struct xct_fragwatch *watch);
 
 /* Read some of what is there; never blocks. */

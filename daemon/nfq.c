@@ -9,9 +9,9 @@
  * before it would cost as much as an answer), each into a buffer of its own
  * that holds the largest copy NFQUEUE makes. Their verdicts leave in one
  * sendmsg(): a small header for each packet that was edited, with its bytes
- * straight from the receive buffer, and one for all others in a row that have the
- * same verdict and mark. Verdicts are in order of id, since the kernel looks for
- * each from the head of the list of packets that wait.
+ * straight from the receive buffer, and one for all others in a row that have
+ * the same verdict and mark. Verdicts are in order of id, since the kernel
+ * looks for each from the head of the list of packets that wait.
  *
  * Every packet that was read is answered, since one without a verdict waits
  * for ever: what cannot be parsed but has an id is dropped. If a send fails,

@@ -162,11 +162,11 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 
 /*
  * Look for packets for a while before waiting for them: to be woken takes
- * longer. Packets of a burst are there soon; for an answer to what has just gone
- * out it takes the whole budget, and where that is in vain it is done less and
- * less often. Other threads of this processor, such as the one that would send
- * the next packet, have their turn in between; a processor that they keep awake
- * is there at once when a packet comes. As xct_nfq_receive().
+ * longer. Packets of a burst are there soon; for an answer to what has just
+ * gone out it takes the whole budget, and where that is in vain it is done less
+ * and less often. Other threads of this processor, such as the one that would
+ * send the next packet, have their turn in between; a processor that they keep
+ * awake is there at once when a packet comes. As xct_nfq_receive().
  */
 static int busy_poll(struct xct_worker *w, uint32_t budget_us, bool *is_idle)
 {

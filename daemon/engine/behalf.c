@@ -31,8 +31,8 @@ static bool is_about_size(const struct xct_visit *v)
 	return !xct_visit_is_local(v, v->pkt.family, &dst);
 }
 
-/* Has an early hook tracked the packets of direction @dir? Else a late one does,
- * while the flow lasts. */
+/* Has an early hook tracked the packets of direction @dir? Else a late one
+ * does, while the flow lasts. */
 static bool is_met_late(const struct xct_flow *flow, enum xct_dir dir,
 			xct_msec now)
 {
@@ -43,8 +43,8 @@ static bool is_met_late(const struct xct_flow *flow, enum xct_dir dir,
 	       !xct_path_is_readdressed(flow, dir, xct_path_halves(flow, dir));
 }
 
-/* The flow of a packet that is quoted as it came, though its port would have been
- * changed: by a late hook. */
+/* The flow of a packet that is quoted as it came, though its port would have
+ * been changed: by a late hook. */
 static void find_flow_of_refused(struct xct_visit *v)
 {
 	struct xct_tuple quoted;
@@ -61,8 +61,9 @@ static void find_flow_of_refused(struct xct_visit *v)
 }
 
 /*
- * Track the packet that the error v quotes, which was refused between the hooks,
- * if no early hook has done so. Its payload is not there, its lengths are.
+ * Track the packet that the error v quotes, which was refused between the
+ * hooks, if no early hook has done so. Its payload is not there, its lengths
+ * are.
  */
 static void track_refused(struct xct_visit *v)
 {
@@ -179,7 +180,8 @@ bool xct_path_on_behalf(struct xct_visit *v)
 	}
 	halves = xct_path_halves(v->flow, v->dir);
 	/* As the kernel, which translates the other half as well: to what it is
-	 * already. A quote that is too short is of a packet that was INVALID. */
+	 * already. A quote that is too short is of a packet that was
+	 * INVALID. */
 	if (v->is_error && halves && !xct_path_may_rewrite(v, halves))
 		return true;
 	if (xct_path_translate(v, halves & XCT_HALF_SRC))

@@ -20,8 +20,8 @@
  * until the late hook accepts it: it is not listed and lets nothing back.
  *
  * A packet that routing refuses meets no late hook, but belongs to its flow all
- * the same. One whose TTL is over is tracked at the early hook. Of one too large
- * for its way out this host's own error tells, which quotes it.
+ * the same. One whose TTL is over is tracked at the early hook. Of one too
+ * large for its way out this host's own error tells, which quotes it.
  *
  * What the packet alone says has been read before (read.c).
  */
@@ -229,10 +229,10 @@ static inline bool dies_here(const struct xct_visit *v)
 }
 
 /*
- * Reserve the reply tuple of what now goes to where @leaving says; the late hook
- * may change its destination half. Where that half is taken, and has no number
- * that could be another, the late hook may still find another address: the
- * tuple is told apart by a port that no packet of its protocol has.
+ * Reserve the reply tuple of what now goes to where @leaving says; the late
+ * hook may change its destination half. Where that half is taken, and has no
+ * number that could be another, the late hook may still find another address:
+ * the tuple is told apart by a port that no packet of its protocol has.
  */
 static bool reserve_reply(struct xct_visit *v, struct xct_flow *draft,
 			  struct xct_tuple *leaving)

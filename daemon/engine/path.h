@@ -54,8 +54,8 @@ static inline unsigned int xct_path_halves(const struct xct_flow *flow,
 	return halves;
 }
 
-/* Does it go to another address than it came for? Only an early hook can do that:
- * a port can be changed anywhere. */
+/* Does it go to another address than it came for? Only an early hook can do
+ * that: a port can be changed anywhere. */
 static inline bool xct_path_is_readdressed(const struct xct_flow *flow,
 					   enum xct_dir dir,
 					   unsigned int halves)
@@ -71,7 +71,8 @@ static inline bool xct_path_is_readdressed(const struct xct_flow *flow,
 bool xct_path_may_rewrite(struct xct_visit *v, unsigned int halves);
 bool xct_path_rewrite(struct xct_visit *v, unsigned int halves);
 
-/* Translate @halves of the packet as v->flow says. False: the verdict is made. */
+/* Translate @halves of the packet as v->flow says. False: the verdict is
+ * made. */
 static inline bool xct_path_translate(struct xct_visit *v, unsigned int halves)
 {
 	return !halves || xct_path_rewrite(v, halves);
