@@ -260,7 +260,7 @@ static void read_message(struct xct_fragwatch *watch,
 			 const struct nlmsghdr *nlh, xct_msec now)
 {
 	uint32_t ifindex = 0, seq = watch->next_seq, len = 0;
-	const struct nlattr *attr;
+	struct nlattr *attr;
 	uint8_t *packet = NULL;
 
 	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg)) {
