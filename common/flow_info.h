@@ -124,6 +124,7 @@ enum xct_change_field {
 	XCT_CHANGE_ZERO = 1 << 5,   /* packets and bytes; shown as they were */
 	XCT_CHANGE_LABEL_ADD = 1 << 6, /* those of .labels */
 	XCT_CHANGE_LABEL_DEL = 1 << 7, /* the same; one of the two */
+	XCT_CHANGE_NOTHING = 1 << 8,   /* taken for a change all the same */
 };
 
 struct xct_flow_change {

@@ -16,6 +16,8 @@
 #include "ctl/line.h"
 #include "ctl/options.h"
 
+#define STATUS_OFFLOADED (XCT_STATUS_OFFLOAD | XCT_STATUS_HW_OFFLOAD)
+
 static bool is_of_class(const struct xct_query *query,
 			enum xct_proto_class protos)
 {
@@ -178,9 +180,9 @@ static bool is_single(const struct xct_addr_range *range)
 
 static bool check_keys(struct xct_query *query)
 {
-	const uint64_t keys = XCT_OPTION_BIT(SRCKEY) | XCT_OPTION_BIT(DSTKEY);
+	const uint32_t keys = XCT_FILTER_ORIG_SPORT | XCT_FILTER_ORIG_DPORT;
 
-	return (query->options & keys) == keys ||
+	return (query->filter.fields & keys) == keys ||
 	       xct_query_fail(query,
 			      "you have to specify `--srckey' and `--dstkey'");
 }
@@ -332,8 +334,42 @@ static bool is_reply_whole(const struct xct_query *query)
 	       (fields & ports) == ports;
 }
 
+/* A flow may be named by its reply tuple alone. Ports of replies whose addresses
+ * are not said say nothing; one without the other makes that 0. */
+static bool take_reply(struct xct_query *query)
+{
+	const uint32_t orig = XCT_FILTER_ORIG_SRC | XCT_FILTER_ORIG_DST;
+	const uint32_t reply = XCT_FILTER_REPLY_SRC | XCT_FILTER_REPLY_DST;
+	const uint32_t ports = XCT_FILTER_REPLY_SPORT | XCT_FILTER_REPLY_DPORT;
+	const uint32_t nat = XCT_FILTER_SRC_NAT_IP | XCT_FILTER_DST_NAT_IP;
+	struct xct_flow_filter *f = &query->filter;
+
+	if (!(f->fields & reply) && (f->fields & nat) != nat)
+		f->fields &= ~ports;
+	else if (f->fields & ports)
+		f->fields |= ports;
+	if (f->fields & orig || !(f->fields & reply))
+		return true;
+	if ((f->fields & reply) != reply)
+		return xct_query_fail(query, "you have to specify "
+					     "`--reply-src' and `--reply-dst'");
+	/* What it asks is not in it. */
+	query->is_reply_partial = xct_l4_shape(f->proto) == XCT_L4_ICMP;
+	f->orig_src = f->reply_dst;
+	f->orig_dst = f->reply_src;
+	f->fields |= orig;
+	if ((f->fields & ports) == ports) {
+		f->orig_sport = f->reply_dport;
+		f->orig_dport = f->reply_sport;
+		f->fields |= XCT_FILTER_ORIG_SPORT | XCT_FILTER_ORIG_DPORT;
+	}
+	f->fields &= ~(reply | ports);
+	return true;
+}
+
 static bool check_create(struct xct_query *query)
 {
+	const uint32_t orig = XCT_FILTER_ORIG_SRC | XCT_FILTER_ORIG_DST;
 	const struct xct_flow_filter *f = &query->filter;
 	const struct {
 		const struct xct_addr_range *range;
@@ -353,10 +389,10 @@ static bool check_create(struct xct_query *query)
 	uint64_t given = query->options;
 
 	if (!need(query, given & XCT_OPTION_BIT(PROTO), "protonum") ||
-	    !need(query, given & XCT_OPTION_BIT(TIMEOUT), "timeout"))
+	    !need(query, given & XCT_OPTION_BIT(TIMEOUT), "timeout") ||
+	    !take_reply(query))
 		return false;
-	if (!(given & XCT_OPTION_BIT(ORIG_SRC)) ||
-	    !(given & XCT_OPTION_BIT(ORIG_DST)))
+	if ((f->fields & orig) != orig)
 		return xct_query_fail(
 			query, "you have to specify `--src' and `--dst'");
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(singles); i++)
@@ -386,9 +422,13 @@ static bool take_change(struct xct_query *query)
 				i ? "DST_NAT" : "SRC_NAT",
 				i ? "dst-nat" : "src-nat");
 	change->status =
-		f->status &
-		~(uint32_t)(XCT_STATUS_SRC_NAT | XCT_STATUS_DST_NAT |
-			    XCT_STATUS_OFFLOAD | XCT_STATUS_HW_OFFLOAD);
+		f->status & ~(uint32_t)(XCT_STATUS_SRC_NAT |
+					XCT_STATUS_DST_NAT | STATUS_OFFLOADED);
+	/* Nobody can make it so, and conntrack counts who tries. */
+	if (f->status & STATUS_OFFLOADED ||
+	    (query->options & XCT_OPTION_BIT(STATE) &&
+	     !(f->fields & XCT_FILTER_STATE)))
+		change->fields |= XCT_CHANGE_NOTHING;
 	change->mark = f->mark;
 	change->mark_mask = f->mark_mask;
 	change->state = f->state;
@@ -471,7 +511,7 @@ static void take_create(struct xct_query *query)
 	create->nat_sport = f->nat_sport;
 	create->nat_dport = f->nat_dport;
 	create->change = query->change;
-	query->is_reply_partial = !is_reply_whole(query);
+	query->is_reply_partial |= !is_reply_whole(query);
 }
 
 /* Is it something that no flow here has? */

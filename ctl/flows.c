@@ -21,6 +21,7 @@ struct flow_printer {
 	bool is_output_needed; /* no point in going on when it is closed */
 	bool is_document;      /* XML: with what is around the flows */
 	bool is_delete;	       /* save: commands that delete them again */
+	bool is_timeout_asked; /* update: for them to have another one */
 	uint16_t outputs;      /* enum xct_output */
 	const struct xct_label_names *names; /* of labels; NULL: not shown */
 	size_t line_max;
@@ -35,6 +36,7 @@ static void printer_init(struct flow_printer *printer,
 	printer->is_output_needed = true;
 	printer->is_document = true;
 	printer->is_delete = false;
+	printer->is_timeout_asked = false;
 	printer->outputs = query->outputs;
 	printer->names = xct_ctl_shown_labels(query);
 	printer->line_max = XCT_LINE_MAX + xct_ctl_labels_room(printer->names);
@@ -55,6 +57,10 @@ static void print_flow(struct flow_printer *printer,
 	struct xct_out *out = &printer->out;
 	char *p = xct_out_reserve(out, printer->line_max);
 
+	if (printer->is_timeout_asked &&
+	    info->status & XCT_STATUS_FIXED_TIMEOUT)
+		xct_ctl_say("Operation failed: a fixed timeout is not "
+			    "changed");
 	if (printer->outputs & XCT_OUTPUT_SAVE) {
 		p = xct_save_put(p, info, printer->is_delete ? 'D' : 'A',
 				 XCT_LINE_ENTRY);
@@ -325,13 +331,16 @@ enum xct_exit xct_ctl_add(const struct xct_ctl *ctl)
 
 enum xct_exit xct_ctl_update(const struct xct_ctl *ctl)
 {
+	const struct xct_flow_change *change = &ctl->query.change;
 	struct flow_printer printer;
 	uint64_t count = 0;
 	enum xct_exit ret;
 
 	printer_init(&printer, &ctl->query);
 	printer.is_document = false;
-	ret = print_changed(ctl, &ctl->query.change, &printer, &count);
+	printer.is_timeout_asked = change->fields & XCT_CHANGE_TIMEOUT &&
+				   !(change->status & XCT_STATUS_FIXED_TIMEOUT);
+	ret = print_changed(ctl, change, &printer, &count);
 	if (ret != XCT_EXIT_OK)
 		return ret;
 	say_done(ctl, count, "updated");

@@ -87,12 +87,21 @@ static void change_flow(struct xct_engine *eng, struct xct_flow *flow,
 	}
 }
 
+/* Of a flow whose timeout is fixed nothing else is changed then either, as in
+ * the kernel. */
+static bool is_refused(const struct xct_flow_change *change,
+		       const struct xct_flow *flow)
+{
+	return change->fields & XCT_CHANGE_TIMEOUT &&
+	       flow->status & XCT_STATUS_FIXED_TIMEOUT;
+}
+
 /* As conntrack -U judges it: whoever changes labels is taken to have. */
 static bool is_same(const struct xct_flow_change *change,
 		    const struct xct_flow_info *a,
 		    const struct xct_flow_info *b)
 {
-	if (change->fields & XCT_CHANGE_LABEL_ADD ||
+	if (change->fields & (XCT_CHANGE_LABEL_ADD | XCT_CHANGE_NOTHING) ||
 	    (change->fields & XCT_CHANGE_LABEL_DEL &&
 	     xct_labels_any(&a->labels)))
 		return false;
@@ -119,6 +128,10 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		    xct_flow_change_check(change, flow->side[0].tuple.proto) <
 			    0)
 			continue;
+		if (is_refused(change, flow)) {
+			go_on = fn(ctx, &before);
+			continue;
+		}
 		change_flow(eng, flow, change, now);
 		xct_flow_describe(eng, flow, now, &after);
 		xct_wheel_update(&eng->wheel, flow);

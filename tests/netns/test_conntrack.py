@@ -18,6 +18,8 @@ from lab import LABELLED, SERVER, XCTCTL, ping
 from test_entries import CREATED, TCP, UDP, T, Pair, normal
 
 SENSE = "conntrack's result in other words"
+A = f"{T} -p udp --sport 12 --dport 20"
+R = "-r 2.2.2.2 -q 1.1.1.1"
 
 LISTED = [
     # tables
@@ -146,6 +148,7 @@ LISTED = [
     f"-G {T} -p icmp --icmp-type 8 --icmp-code 0", f"-G {T} -p icmp",
     f"-G {T} -p icmp --icmp-type 8", f"-G {T} -p 50",
     f"-G {T} -p sctp --sport 1 --dport 2",
+    f"-G {T} -p sctp --sport 1 --dport 2 --orig-vtag 17",
     f"-G {T} -p udplite --sport 1 --dport 2",
     f"-G {T} -p gre --srckey 77 --dstkey 16", f"-G {T} -p gre --srckey 77",
     f"-G {T} -p dccp", "-G -s 1::1 -d 2::2 -p udp --sport 17 --dport 20",
@@ -201,6 +204,25 @@ MADE = [
     f"-U {T} -p tcp --sport 10 -m 5/0xff", "-U -s 1.1.1.1 -z",
     "-U -s 1.1.1.1 --tuple-src 1.1.1.1", f"-U {T} -p 50 -m 3",
     f"-U {T} -p tcp --sport 10 --state FOO",
+    # another timeout for one that is fixed; what is offloaded
+    (f"-U {T} -p tcp --sport 12 --dport 20 -t 5", SENSE),
+    (f"-U {T} -p tcp --sport 12 --dport 20 -t 5 -m 6 -u ASSURED", SENSE),
+    f"-U {T} -p tcp --sport 12 --dport 20 -m 6",
+    f"-U {T} -p tcp --sport 10 --dport 20 -t 444 -u FIXED_TIMEOUT",
+    f"-U {A} -u HW_OFFLOAD", f"-U {A} -u OFFLOAD,SEEN_REPLY",
+    # what is said of replies
+    f"-I {UDP} --sport 70 --reply-port-src 5",
+    f"-I {UDP} --sport 70 --reply-port-src 5 --reply-port-dst 7 -n 7.7.7.7",
+    f"-I {UDP} --sport 70 -r 3.3.3.3 -q 4.4.4.4 --reply-port-dst 5",
+    f"-I {UDP} --sport 70 -r 3.3.3.3 --reply-port-src 5 -n 7.7.7.7",
+    f"-I {R} -p udp --reply-port-src 5 --reply-port-dst 6 -t 500",
+    f"-I {R} -p udp --reply-port-src 5 --reply-port-dst 6 -t 500 -n 7.7.7.7",
+    f"-I {R} -p tcp --reply-port-src 5 --reply-port-dst 6 -t 500 -g 7.7.7.7 "
+    "--state SYN_SENT", f"-I {R} -p gre --reply-key-src 7 --reply-key-dst 9 "
+    "-t 500", f"-A {R} -p 60 -t 500 -w 3", "-I -r 2::2 -q 1::1 -p 50 -t 500",
+    f"-I {R} -p icmp --icmp-type 8 --icmp-code 0 --icmp-id 5 -t 500",
+    "-I -r 2.2.2.2 -p 51 -t 500", "-I -q 2.2.2.2 -p 51 -t 500",
+    f"-I {R} -p 60", f"-I {R} -t 500", f"-I {R} -p udp -t 500",
     (f"-U {T} -p udp --role client", SENSE),
     (f"-I {T} -p dccp --sport 1 --dport 2 -t 500", 0, 0, "1 flow"),
     (f"-I {UDP} --sport 70 --orig-zone 5 --reply-zone 6", 0, 0, "1 flow"),
@@ -274,7 +296,6 @@ def test_what_changes_the_table_is_conntracks(pair, row):
         refill(pair)
 
 
-A = f"{T} -p udp --sport 12 --dport 20"
 LABELS = [
     "-L -o labels", "-L -o labels,id,extended", "-L -o labels,save",
     "-L -o labels,xml -p udp", "-L -o labels,ktimestamp,userspace", "-L -l foo",
@@ -324,6 +345,19 @@ def test_labels_are_those_of_a_kernel_that_uses_them(pair):
             run(pair, row, LABELLED)
     finally:
         pair.kernel.run("iptables", "-D", *rule)
+        refill(pair)
+
+
+def test_a_state_of_dccp_is_taken_for_a_change(pair):
+    try:
+        pair.same(f"-I {T} -p dccp --sport 1 --dport 2 -t 500 --state OPEN "
+                  "--role client")
+        for options in ("--state CLOSING", "--state CLOSING -m 4",
+                        "--state CLOSING -m 4 -o id", "-m 4", "--state FOO"):
+            pair.same(f"-U {T} -p dccp {options}")
+        pair.same("-U -s 7.7.7.7 -p dccp --state OPEN")
+        assert pair.same("-L -p dccp")[0] == 0
+    finally:
         refill(pair)
 
 
