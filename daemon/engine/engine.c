@@ -309,14 +309,23 @@ static bool walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 {
 	uint32_t end = xct_flow_slice(eng, *cursor, max);
 	struct xct_flow_info info;
-	struct xct_flow *flow;
 	bool go_on = true;
 
 	eng->now = now;
-	while (go_on && (flow = xct_flow_next(eng, cursor, end, now))) {
+	while (go_on && *cursor < end) {
+		struct xct_flow *flow = &eng->table.flows[(*cursor)++];
+		/* Its packet may be dead, and then nobody ever sees it. */
+		bool is_unseen = is_delete && flow->id && !is_confirmed(flow);
+
+		if (!is_unseen && !is_shown(flow, now))
+			continue;
 		xct_flow_describe(eng, flow, now, &info);
 		if (filter && !xct_flow_is_chosen(eng, flow, &info, filter))
 			continue;
+		if (is_unseen) {
+			xct_flow_forget(eng, flow);
+			continue;
+		}
 		if (fn)
 			go_on = fn(ctx, &info);
 		if (is_delete)

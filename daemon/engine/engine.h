@@ -246,7 +246,8 @@ bool xct_engine_walk(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		     bool (*fn)(void *ctx, const struct xct_flow_info *info),
 		     void *ctx);
 
-/* The same walk, deleting what it has shown. @fn may be NULL. */
+/* The same walk, deleting what it has shown, and, without showing them, flows
+ * that match and are not confirmed yet. @fn may be NULL. */
 bool xct_engine_delete(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       const struct xct_flow_filter *filter, uint32_t max,
 		       bool (*fn)(void *ctx, const struct xct_flow_info *info),

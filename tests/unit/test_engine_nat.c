@@ -266,6 +266,32 @@ static void an_unconfirmed_flow_lets_nothing_back(void **state)
 	assert_int_equal(0, flows(w));
 }
 
+/* Routing has refused their packets, say: of what comes later, that would be
+ * taken for theirs. */
+static void unconfirmed_flows_are_deleted_with_the_others(void **state)
+{
+	struct world *w = *state;
+	struct xct_flow_filter filter = { .fields = XCT_FILTER_PROTO,
+					  .proto = IPPROTO_TCP };
+	struct xct_engine_stats stats;
+	struct packet p;
+
+	use_rules(w, "nat: [{in: wan0, proto: udp, dnat: 10.0.0.10}]\n");
+	packet_udp(&p, "198.51.100.9", 7, "203.0.113.1", 53, 1);
+	hook(w, &p, XCT_HOOK_PREROUTING, WAN, 0, XCT_STAGE_FRESH);
+	for (int i = 0; i < 2; i++) {
+		(void)xct_engine_delete(w->eng, &(uint32_t){ 0 }, w->now,
+					&filter, MAX_FLOWS, NULL, NULL);
+		xct_engine_stats(w->eng, &stats);
+		assert_int_equal(1 - i, stats.used_flows);
+		assert_int_equal(0, stats.flows);
+		filter.proto = IPPROTO_UDP;
+	}
+	packet_udp(&p, "198.51.100.9", 7, "10.0.0.10", 53, 1);
+	hook(w, &p, XCT_HOOK_POSTROUTING, WAN, LAN, XCT_STAGE_ROUTED);
+	assert_int_equal(XCT_REASON_FLOW_GONE, w->res.reason);
+}
+
 static void hairpin_translates_both_halves_in_both_directions(void **state)
 {
 	struct world *w = *state;
@@ -600,6 +626,7 @@ int main(void)
 		TEST(an_address_of_a_range_is_the_one_the_kernel_takes),
 		TEST(port_forward_visits_two_hooks_once_and_then_one),
 		TEST(an_unconfirmed_flow_lets_nothing_back),
+		TEST(unconfirmed_flows_are_deleted_with_the_others),
 		TEST(hairpin_translates_both_halves_in_both_directions),
 		TEST(hairpin_ping_keeps_its_id_apart),
 		TEST(sctp_is_translated_with_its_ports_and_checksum),
