@@ -459,7 +459,7 @@ def connect(ns, dst, dport, src=None, sport=0, timeout=5):
     return sock
 
 
-def can_connect(ns, dst, dport, timeout=0.6):
+def can_connect(ns, dst, dport, timeout=5):
     """True, or the reason why not: "refused", "timeout", "unreachable"."""
     try:
         connect(ns, dst, dport, timeout=timeout).close()
@@ -470,6 +470,11 @@ def can_connect(ns, dst, dport, timeout=0.6):
         return "timeout"
     except OSError:
         return "unreachable"
+
+
+def is_dropped(ns, dst, dport):
+    """Does a connection get no answer? It waits for none in vain, so not long."""
+    return can_connect(ns, dst, dport, timeout=0.4) == "timeout"
 
 
 def ping(ns, dst, count=1, wait=1, args=()):

@@ -389,8 +389,8 @@ def test_a_takeover_by_hand_leaves_the_service_as_it_is():
 def test_a_successor_rejects_through_the_sockets_it_was_given(routed):
     xctd = routed.start_xctd("filter: {forward: {default: reject}}")
     take_over(routed, xctd, "setpriv", "--bounding-set=-net_raw")
-    assert can_connect(routed.client, SERVER, 80, timeout=5) == "refused"
-    assert can_connect(routed.client, SERVER6, 80, timeout=5) == "refused"
+    assert can_connect(routed.client, SERVER, 80) == "refused"
+    assert can_connect(routed.client, SERVER6, 80) == "refused"
     xctd.stop()
 
 
