@@ -375,8 +375,13 @@ static void early_known(struct xct_visit *v)
 	if (!v->is_dying && !v->is_error)
 		v->flow->status |= XCT_STATUS_MET_EARLY(v->dir);
 	tracked = xct_path_track(v);
-	if (tracked == XCT_TRACKED_INVALID)
+	if (tracked == XCT_TRACKED_INVALID) {
+		/* Nothing translates it: between the hooks it is as it came. */
+		if (v->is_dying)
+			xct_dead_note(&v->eng->dead, &v->tuple, NULL, v->dir,
+				      v->now);
 		return;
+	}
 	if (tracked == XCT_TRACKED_NOTHING) {
 		early_unknown(v);
 		return;
