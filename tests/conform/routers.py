@@ -62,6 +62,11 @@ FORWARDS = (("lan", "203.0.113.5", 80, "198.51.100.10", 8080),
             ("wan", WAN6, 8080, "fd00:a::10", 80))
 
 
+# The same for whole addresses, from inside: family, address, another.
+FORWARDED = ((4, "203.0.113.6", "198.51.100.11"),
+             (6, "2001:db8:5::6", "2001:db8:99::11"))
+
+
 def _forward(rules, policy, family, match, proto, port, to):
     dash = f"-p {proto} --dport {port} " if port else ""
     side, dst = match
@@ -81,8 +86,7 @@ def nat_rules(kind):
                 family, to = (6, f"[{to}]") if ":" in to else (4, to)
                 _forward(rules, policy, family, (f"{side}0", dst), proto, port,
                          f"{to}:{to_port}")
-        for family, dst, to in ((4, "203.0.113.6", "198.51.100.11"),
-                                (6, "2001:db8:5::6", "2001:db8:99::11")):
+        for family, dst, to in FORWARDED:
             _forward(rules, policy, family, ("lan0", dst), None, None, to)
     if kind in ("snat", "both"):
         rules += [(family, "-A POSTROUTING -o wan0 -j MASQUERADE")
