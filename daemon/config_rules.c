@@ -120,7 +120,7 @@ static bool has_ports(const struct draft *d)
 {
 	for (unsigned int i = 0; i <= UINT8_MAX; i++)
 		if (xct_byteset_has(&d->protos, (uint8_t)i) &&
-		    !xct_l4(AF_INET, (uint8_t)i)->has_ports)
+		    !xct_l4((uint8_t)i)->has_ports)
 			return false;
 	return d->has_proto;
 }

@@ -94,7 +94,7 @@ static void track_refused(struct xct_visit *v)
 	dead.pkt.is_truncated = dead.pkt.c.len < len;
 	dead.pkt.l3_len = len;
 	dead.pkt.l4_len = len - dead.pkt.l4_off;
-	dead.l4 = xct_l4(dead.pkt.family, dead.pkt.proto);
+	dead.l4 = xct_l4(dead.pkt.proto);
 	if (dead.l4->check && dead.l4->check(&dead.pkt) != XCT_REASON_NONE)
 		return;
 	v->eng->stats.packets++;

@@ -117,7 +117,7 @@ static XCT_APART bool is_crc_right(const struct xct_pkt *pkt,
 
 bool xct_csum_is_right(const struct xct_pkt *pkt)
 {
-	const struct xct_l4_ops *ops = xct_l4(pkt->family, pkt->proto);
+	const struct xct_l4_ops *ops = xct_l4(pkt->proto);
 	const uint8_t *at = pkt->l4 + ops->csum_off;
 	uint8_t proto = pkt->proto;
 
@@ -214,7 +214,7 @@ static uint32_t put_ports(struct xct_pkt *pkt, const struct xct_l4_ops *ops,
 bool xct_edit(struct xct_pkt *pkt, const struct xct_meta *meta,
 	      const struct xct_tuple *target, unsigned int halves)
 {
-	const struct xct_l4_ops *ops = xct_l4(pkt->family, pkt->proto);
+	const struct xct_l4_ops *ops = xct_l4(pkt->proto);
 	uint32_t addr_delta, port_delta;
 
 	/* The kernel replaces the packet by what we return. */
@@ -236,7 +236,7 @@ bool xct_edit(struct xct_pkt *pkt, const struct xct_meta *meta,
 void xct_edit_quoted(struct xct_pkt *quoted, const struct xct_tuple *inner,
 		     unsigned int halves)
 {
-	const struct xct_l4_ops *ops = xct_l4(quoted->family, quoted->proto);
+	const struct xct_l4_ops *ops = xct_l4(quoted->proto);
 	uint32_t addr_delta = put_addrs(quoted, inner, halves), port_delta;
 
 	/* The first 8 bytes, which hold ports and ids, are known to be there;
@@ -258,6 +258,6 @@ bool xct_edit_icmp_error(struct xct_pkt *pkt, struct xct_pkt *quoted,
 		return false;
 	xct_edit_quoted(quoted, inner, inner_halves);
 	(void)put_addrs(pkt, outer, outer_halves);
-	compute_csum(pkt, xct_l4(pkt->family, pkt->proto));
+	compute_csum(pkt, xct_l4(pkt->proto));
 	return true;
 }

@@ -116,7 +116,7 @@ static enum worth worth_of(const struct xct_flow *flow)
 
 	if (!(flow->status & (XCT_STATUS_ASSURED | XCT_STATUS_SEEN_REPLY)))
 		return WORTH_UNANSWERED;
-	l4 = xct_l4(flow->side[0].tuple.family, flow->side[0].tuple.proto);
+	l4 = xct_l4(flow->side[0].tuple.proto);
 	if (l4->can_evict && l4->can_evict(flow))
 		return WORTH_CLOSING;
 	return flow->status & XCT_STATUS_ASSURED ? WORTH_KEEPING

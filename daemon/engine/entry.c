@@ -169,7 +169,7 @@ int xct_flow_check_original(const struct xct_tuple *asked,
 	    (orig->family == AF_INET ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return -EINVAL;
 	/* Without a tracker there is nothing but addresses. */
-	if (xct_l4(orig->family, orig->proto) == &xct_l4_generic)
+	if (xct_l4(orig->proto) == &xct_l4_generic)
 		orig->sport = orig->dport = 0;
 	return 0;
 }
@@ -183,8 +183,8 @@ static int take_reply(const struct xct_flow_create *req,
 
 	if (!xct_tuple_invert(orig, reply))
 		return -EINVAL;
-	has_numbers = xct_l4(orig->family, orig->proto)->has_ports ||
-		      orig->proto == IPPROTO_GRE;
+	has_numbers =
+		xct_l4(orig->proto)->has_ports || orig->proto == IPPROTO_GRE;
 	reply->zone = asked->zone;
 	if (req->fields & XCT_CREATE_REPLY_SRC)
 		reply->src = asked->src;
@@ -207,7 +207,7 @@ static void set_range(struct xct_nat_range *range, const struct xct_tuple *t,
 	range->addr.family = t->family;
 	range->addr.first = range->addr.last = *addr;
 	/* As the kernel: an ICMP id is not chosen by a port. */
-	if (has_port && xct_l4(t->family, t->proto)->has_ports)
+	if (has_port && xct_l4(t->proto)->has_ports)
 		range->port_first = range->port_last = xct_ntoh16(port);
 }
 
@@ -242,7 +242,7 @@ static int translate(struct xct_engine *eng, const struct xct_flow_create *req,
 int xct_flow_find_halves(const struct xct_tuple *orig,
 			 const struct xct_tuple *leaving, uint32_t *status)
 {
-	const struct xct_l4_ops *l4 = xct_l4(orig->family, orig->proto);
+	const struct xct_l4_ops *l4 = xct_l4(orig->proto);
 	bool is_src = orig->sport != leaving->sport;
 	bool is_dst = orig->dport != leaving->dport;
 
@@ -297,7 +297,7 @@ static int fill_draft(struct xct_engine *eng, const struct xct_flow_create *req,
 	if (err)
 		return err;
 	(void)xct_tuple_invert(&leaving, reply); /* it came from such a one */
-	l4 = xct_l4(orig->family, orig->proto);
+	l4 = xct_l4(orig->proto);
 	if (xct_flow_is_taken(eng, reply, now))
 		return -EEXIST;
 	draft->status |= XCT_STATUS_CONFIRMED;

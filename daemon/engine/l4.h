@@ -140,12 +140,10 @@ extern const struct xct_l4_ops xct_l4_icmp;
 extern const struct xct_l4_ops xct_l4_icmpv6;
 extern const struct xct_l4_ops xct_l4_generic;
 
-/* Never NULL: protocols without a tracker of their own have the generic one.
- * ICMP in the wrong family is not "any other protocol": its tracker's check()
- * refuses it. */
-static inline const struct xct_l4_ops *xct_l4(uint8_t family, uint8_t proto)
+/* Never NULL: protocols without a tracker of their own have the generic one. Of
+ * either family: ICMP in the wrong one is refused by its tracker's check(). */
+static inline const struct xct_l4_ops *xct_l4(uint8_t proto)
 {
-	(void)family;
 	return xct_l4_trackers[proto] ? xct_l4_trackers[proto]
 				      : &xct_l4_generic;
 }

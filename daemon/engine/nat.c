@@ -80,9 +80,9 @@ static bool is_used_for_good(const struct xct_nat *nat,
 /* The number that NAT may change: a port, or an ICMP id. NULL: none. */
 static xct_be16 *variable_part(struct xct_tuple *t, bool is_source)
 {
-	if (xct_l4(t->family, t->proto)->has_ports)
+	if (xct_l4(t->proto)->has_ports)
 		return is_source ? &t->sport : &t->dport;
-	if (xct_l4(t->family, t->proto)->rewrite)
+	if (xct_l4(t->proto)->rewrite)
 		return is_source ? &t->icmp_id : NULL;
 	return NULL;
 }
@@ -128,7 +128,7 @@ static bool search_number(const struct xct_nat *nat,
 		size = range->port_last - range->port_first + 1u;
 	} else if (!is_source) {
 		return !is_used(nat, t); /* a port not asked for stays */
-	} else if (!xct_l4(t->family, t->proto)->has_ports) {
+	} else if (!xct_l4(t->proto)->has_ports) {
 		first = 0; /* ICMP ids have no classes */
 		size = 65536;
 	} else if (xct_ntoh16(*part) < 512) {

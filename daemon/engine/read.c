@@ -17,7 +17,7 @@ static XCT_APART enum xct_reason read_quoted(struct xct_visit *v, uint32_t off)
 			  true) != XCT_REASON_NONE ||
 	    v->quoted.family != v->pkt.family)
 		return XCT_REASON_ICMP_QUOTE;
-	l4 = xct_l4(v->quoted.family, v->quoted.proto);
+	l4 = xct_l4(v->quoted.proto);
 	inner.family = v->quoted.family;
 	inner.proto = v->quoted.proto;
 	xct_pkt_addrs(&v->quoted, &inner.src, &inner.dst);
@@ -44,7 +44,7 @@ static enum xct_reason read_tuple(const struct xct_engine *eng,
 	enum xct_reason reason;
 	uint32_t quote_off;
 
-	v->l4 = xct_l4(v->pkt.family, v->pkt.proto);
+	v->l4 = xct_l4(v->pkt.proto);
 	v->tuple.family = v->pkt.family;
 	v->tuple.proto = v->pkt.proto;
 	xct_pkt_addrs(&v->pkt, &v->tuple.src, &v->tuple.dst);

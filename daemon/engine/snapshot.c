@@ -29,8 +29,7 @@ _Static_assert(sizeof(union xct_track) == XCT_SAVED_TRACK, "saved as it is");
 
 static const struct xct_l4_ops *tracker_of(const struct xct_flow *flow)
 {
-	return xct_l4(flow->side[XCT_DIR_ORIG].tuple.family,
-		      flow->side[XCT_DIR_ORIG].tuple.proto);
+	return xct_l4(flow->side[XCT_DIR_ORIG].tuple.proto);
 }
 
 enum xct_masq xct_flow_masq(const struct xct_engine *eng, struct xct_flow *flow)

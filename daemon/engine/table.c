@@ -93,7 +93,7 @@ bool xct_tuple_invert(const struct xct_tuple *t, struct xct_tuple *inverse)
 	*inverse = *t;
 	inverse->src = t->dst;
 	inverse->dst = t->src;
-	return xct_l4(t->family, t->proto)->invert(t, inverse);
+	return xct_l4(t->proto)->invert(t, inverse);
 }
 
 void xct_flow_routed_tuple(const struct xct_flow *flow, struct xct_tuple *t)
@@ -101,7 +101,7 @@ void xct_flow_routed_tuple(const struct xct_flow *flow, struct xct_tuple *t)
 	/* From where the original came, to where the reply comes from. */
 	*t = flow->side[XCT_DIR_ORIG].tuple;
 	t->dst = flow->side[XCT_DIR_REPLY].tuple.src;
-	if (xct_l4(t->family, t->proto)->has_ports)
+	if (xct_l4(t->proto)->has_ports)
 		t->dport = flow->side[XCT_DIR_REPLY].tuple.sport;
 }
 

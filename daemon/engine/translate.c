@@ -18,7 +18,7 @@ static inline void keep_foreign_id(const struct xct_pkt *pkt,
 				   struct xct_tuple *target, enum xct_dir dir,
 				   unsigned int halves)
 {
-	const struct xct_l4_ops *l4 = xct_l4(target->family, target->proto);
+	const struct xct_l4_ops *l4 = xct_l4(target->proto);
 	unsigned int owner = dir == XCT_DIR_ORIG ? XCT_HALF_SRC : XCT_HALF_DST;
 
 	if (!l4->has_ports && !(halves & owner))
@@ -50,7 +50,7 @@ static XCT_APART bool edit_error(struct xct_visit *v,
 static bool can_rewrite(const struct xct_visit *v, unsigned int halves)
 {
 	const struct xct_pkt *pkt = v->is_error ? &v->quoted : &v->pkt;
-	const struct xct_l4_ops *l4 = xct_l4(pkt->family, pkt->proto);
+	const struct xct_l4_ops *l4 = xct_l4(pkt->proto);
 
 	return !l4->can_rewrite ||
 	       l4->can_rewrite(pkt,
@@ -81,7 +81,7 @@ bool xct_path_rewrite(struct xct_visit *v, unsigned int halves)
 		return false;
 	/* What is quoted is rewritten too, for which less is not enough. */
 	if (v->is_error && v->quoted.l4_have < 8 &&
-	    xct_l4(v->quoted.family, v->quoted.proto)->rewrite) {
+	    xct_l4(v->quoted.proto)->rewrite) {
 		xct_visit_drop(v, XCT_REASON_ICMP_QUOTE);
 		return false;
 	}

@@ -24,7 +24,7 @@ struct world {
 static void world_init(struct world *w, uint8_t family, uint8_t proto)
 {
 	memset(w, 0, sizeof(*w));
-	w->ops = xct_l4(family, proto);
+	w->ops = xct_l4(proto);
 	xct_l4_config_default(&w->cfg);
 	w->flow.side[XCT_DIR_ORIG].tuple.family = family;
 	w->flow.side[XCT_DIR_ORIG].tuple.proto = proto;
@@ -80,16 +80,16 @@ static void defaults_are_those_of_the_kernel(void **state)
 static void each_protocol_has_its_tracker(void **state)
 {
 	(void)state;
-	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_TCP), &xct_l4_tcp);
-	assert_ptr_equal(xct_l4(AF_INET6, IPPROTO_UDP), &xct_l4_udp);
-	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_ICMP), &xct_l4_icmp);
-	assert_ptr_equal(xct_l4(AF_INET6, IPPROTO_ICMPV6), &xct_l4_icmpv6);
-	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_SCTP), &xct_l4_sctp);
-	assert_ptr_equal(xct_l4(AF_INET6, IPPROTO_GRE), &xct_l4_gre);
-	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_UDPLITE), &xct_l4_udplite);
-	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_DCCP), &xct_l4_generic);
-	assert_ptr_equal(xct_l4(AF_INET, IPPROTO_ESP), &xct_l4_generic);
-	assert_ptr_equal(xct_l4(AF_INET6, 255), &xct_l4_generic);
+	assert_ptr_equal(xct_l4(IPPROTO_TCP), &xct_l4_tcp);
+	assert_ptr_equal(xct_l4(IPPROTO_UDP), &xct_l4_udp);
+	assert_ptr_equal(xct_l4(IPPROTO_ICMP), &xct_l4_icmp);
+	assert_ptr_equal(xct_l4(IPPROTO_ICMPV6), &xct_l4_icmpv6);
+	assert_ptr_equal(xct_l4(IPPROTO_SCTP), &xct_l4_sctp);
+	assert_ptr_equal(xct_l4(IPPROTO_GRE), &xct_l4_gre);
+	assert_ptr_equal(xct_l4(IPPROTO_UDPLITE), &xct_l4_udplite);
+	assert_ptr_equal(xct_l4(IPPROTO_DCCP), &xct_l4_generic);
+	assert_ptr_equal(xct_l4(IPPROTO_ESP), &xct_l4_generic);
+	assert_ptr_equal(xct_l4(255), &xct_l4_generic);
 }
 
 static void a_fixed_timeout_is_not_refreshed(void **state)
