@@ -334,8 +334,8 @@ static bool is_reply_whole(const struct xct_query *query)
 	       (fields & ports) == ports;
 }
 
-/* A flow may be named by its reply tuple alone. Ports of replies whose addresses
- * are not said say nothing; one without the other makes that 0. */
+/* A flow may be named by its reply tuple alone. Ports of replies whose
+ * addresses are not said say nothing; one without the other makes that 0. */
 static bool take_reply(struct xct_query *query)
 {
 	const uint32_t orig = XCT_FILTER_ORIG_SRC | XCT_FILTER_ORIG_DST;
