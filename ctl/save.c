@@ -146,7 +146,8 @@ char *xct_save_put(char *p, const struct xct_flow_info *info, char command,
 		p = xct_put_str(p, state);
 		*p++ = ' ';
 	}
-	if (proto == IPPROTO_SCTP) {
+	/* The end of a flow is told without them. */
+	if (proto == IPPROTO_SCTP && !(parts & XCT_LINE_STOP)) {
 		/* As they stand in the packet: conntrack does not swap them. */
 		p = put_option(p, "--orig-vtag",
 			       htonl(info->vtag[XCT_DIR_ORIG]));

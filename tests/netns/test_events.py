@@ -446,6 +446,23 @@ def test_filters_and_formats_as_conntracks(make_lab):
     same_lines(pairs)
 
 
+def test_the_end_of_sctp_is_saved_without_its_tags(make_lab):
+    streams = Streams(make_lab, routed=True)
+    args = "-o", "save", "-p", "sctp"
+    pairs = [(args, follow_kernel(streams.twin.labs[0], *args),
+              follow(streams.twin.xctd, streams.twin.labs[1], *args))]
+
+    def script(lab):
+        streams.run(lab, "-I", "-s", CLIENT, "-d", SERVER, "-p", "sctp",
+                    "--sport", "1", "--dport", "2", "-t", "500", "--state",
+                    "COOKIE_WAIT", "--orig-vtag", "1", "--reply-vtag", "2")
+        yield "made", "COOKIE_WAIT"
+        streams.run(lab, "-D", "-p", "sctp")
+        yield "deleted",
+    assert streams.lockstep(script) == 2
+    same_lines(pairs)
+
+
 LABEL_RULES = [f"-t mangle -A FORWARD -p udp --dport {port} -m connlabel "
                f"--label {label} --set"
                for port, label in ((7001, 0), (7001, 40), (7001, 127),
