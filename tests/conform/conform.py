@@ -308,7 +308,7 @@ def with_ports(entry, ports):
 
 
 def compare_tables(kernel, ours, apart=0.0):
-    """@apart: seconds between the readings of both."""
+    """@apart: seconds that there may be between both."""
     # Protocols without a name are all called "unknown".
     kernel, ours = ({(e["proto_number"], entries.key(e)): e for e in table}
                     for table in (kernel, ours))
@@ -366,6 +366,7 @@ class Run:
         self.before = [router.classes() for router in self.twins.routers]
         self.seen = [Seen(self.twins.nat) for _ in self.twins.routers]
         self.own_errors = 0
+        self.lag = 0.0  # seconds; at most, between both for one packet
         self.refused = 0  # by routing: the kernel alone has seen them
         self.ports = {}  # chosen by xct -> by the kernel in its place
 
@@ -407,6 +408,7 @@ class Run:
         return None
 
     def put(self, at, step):
+        started = time.monotonic()
         outs, sents = [], []
         for router, seen in zip(self.twins.routers, self.seen):
             out = {side: [] for side in routers.SIDES}
@@ -423,6 +425,7 @@ class Run:
                 seen.learn(out[side])
             outs.append(out)
             sents.append(data)
+        self.lag = max(self.lag, time.monotonic() - started)
         numbers = {wire.View(step.data).ident}
         self.note_ports(sents)
         self.own_errors += sum(
@@ -452,7 +455,7 @@ class Run:
         tables = [router.table() for router in self.twins.routers]
         lines = list(compare_tables(tables[0], [
             with_ports(entry, self.ports) for entry in tables[1]],
-            time.monotonic() - started))
+            time.monotonic() - started + self.lag))
         (came, _), (ours, _) = self.classes()
         wrong = [name for name in ours
                  if not 0 <= came[name] - ours[name] <= self.refused]

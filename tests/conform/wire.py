@@ -201,9 +201,8 @@ class Editor:
                     self.data[view.l4 + 6:view.l4 + 8] == b"\0\0"):
             l4_sums.append(view.l4 + csum)
         before = bytes(self.data[view.offset:])
-        has_crc = view.proto == SCTP and not view.offset and \
-            not view.is_fragment and self._crc(view) == \
-            self.data[view.l4 + 8:view.l4 + 12]
+        has_crc = view.proto == SCTP and not view.is_fragment and \
+            self._crc(view) == self.data[view.l4 + 8:view.l4 + 12]
         has_pseudo = view.proto != ICMP
         for addr, at in ((src, view.addr_at),
                          (dst, view.addr_at + view.addr_len)):
