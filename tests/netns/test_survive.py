@@ -224,6 +224,8 @@ def test_a_takeover_of_a_layout_to_come_changes_nothing(routed):
 def test_a_takeover_that_cannot_be_whole_changes_nothing(routed):
     xctd = routed.start_xctd(POLICY)
     pid = xctd.process.pid
+    wait_for(lambda: xctd.sock not in routed.router.run(
+        "ss", "-xH", "state", "established").stdout, "clients to be gone")
     used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     # Room for the successor's connection, and for no other descriptor.
