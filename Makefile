@@ -82,7 +82,8 @@ endif
 # --- what to compile ---------------------------------------------------------
 
 COMMON_SRC := $(wildcard common/*.c)
-ENGINE_SRC := $(wildcard daemon/engine/*.c daemon/engine/l4/*.c)
+ENGINE_SRC := $(wildcard daemon/engine/*.c daemon/engine/l4/*.c \
+			daemon/engine/helper/*.c)
 DAEMON_SRC := $(wildcard daemon/*.c)
 CTL_SRC    := $(wildcard ctl/*.c)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)

@@ -40,7 +40,17 @@ struct xct_flow_info {
 	uint8_t state;		 /* of the tracker; xct_state_name() */
 	uint8_t has_counters;	 /* accounting is on */
 	uint8_t has_timestamps;	 /* age and start are to be shown */
+	uint8_t helper;		 /* enum xct_helper_id */
 	struct xct_labels labels;
+};
+
+/* A connection that is expected. */
+struct xct_expect_info {
+	struct xct_tuple tuple; /* source port 0: any */
+	struct xct_tuple
+		master; /* original tuple of the one that announced it */
+	uint32_t timeout_s;
+	uint8_t helper; /* enum xct_helper_id */
 };
 
 /* Which fields of a filter take part. */

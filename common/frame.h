@@ -14,7 +14,7 @@
 #include "common/flow_event.h"
 #include "common/snapshot.h"
 
-#define XCT_FRAME_MAGIC 0x58435403u   /* "XCT", protocol version 3 */
+#define XCT_FRAME_MAGIC 0x58435404u   /* "XCT", protocol version 4 */
 #define XCT_FRAME_MAX	(256u * 1024) /* payload of a frame from xctd */
 #define XCT_REQUEST_MAX 4096u	      /* payload of a request */
 #define XCT_RESTORE_MAX (XCT_REQUEST_MAX / sizeof(struct xct_saved_flow))
@@ -28,7 +28,7 @@ enum xct_frame_type {
 	/* requests; (f) carries a struct xct_flow_filter, (u) a struct
 	 * xct_flow_update, (c) a struct xct_flow_create, (e) a struct
 	 * xct_flow_follow, (s) an array of struct xct_saved_flow, (w) a struct
-	 * xct_frame_written, the others nothing */
+	 * xct_frame_written, (t) a struct xct_tuple, the others nothing */
 	XCT_REQ_LIST = 1, /* (f) -> FLOWS... */
 	XCT_REQ_COUNT,	  /* -> END.count */
 	XCT_REQ_DELETE,	  /* (f) -> FLOWS..., what was deleted [change] */
@@ -46,6 +46,10 @@ enum xct_frame_type {
 	XCT_REQ_SAVE,	 /* -> SAVED...: secret, they allow to forge [change] */
 	XCT_REQ_WRITTEN, /* (w) -> END: what became of it [change] */
 	XCT_REQ_RESTORE, /* (s) -> RESTORED, END.count loaded [change] */
+	XCT_REQ_EXPECTS, /* -> EXPECTS..., END.count of them */
+	/* (t) -> END.count: who expected that, or (family 0) anything [change] */
+	XCT_REQ_UNEXPECT,
+	XCT_REQ_END,
 
 	/* answers */
 	XCT_RSP_FLOWS = 64, /* an array of struct xct_flow_info */
@@ -56,6 +60,7 @@ enum xct_frame_type {
 	XCT_RSP_EVENTS, /* an array of struct xct_flow_event; the first: none */
 	XCT_RSP_SAVED,	/* an array of struct xct_saved_flow */
 	XCT_RSP_RESTORED, /* uint32_t [XCT_RESTORED_COUNT]: flows by fate */
+	XCT_RSP_EXPECTS,  /* an array of struct xct_expect_info */
 };
 
 enum xct_end_status {

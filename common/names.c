@@ -84,6 +84,10 @@ static const char *const class_names[] = {
 _Static_assert(XCT_ARRAY_SIZE(class_names) == XCT_CLASSES,
 	       "every class has a name");
 
+static const char *const helper_names[XCT_HELPERS] = {
+	[XCT_HELPER_FTP] = "ftp",
+};
+
 static const struct {
 	const char *name;
 	const char *text;
@@ -134,6 +138,11 @@ const char *xct_state_name(uint8_t proto, uint8_t state)
 	return state < n ? names[state] : NULL;
 }
 
+const char *xct_helper_name(uint8_t id)
+{
+	return id < XCT_HELPERS ? helper_names[id] : NULL;
+}
+
 const char *xct_class_name(enum xct_class cls)
 {
 	return (unsigned int)cls < XCT_CLASSES ? class_names[cls] : NULL;
@@ -154,6 +163,11 @@ const char *xct_reason_text(enum xct_reason reason)
 int xct_proto_from_name(const char *name)
 {
 	return find_name(proto_names, XCT_ARRAY_SIZE(proto_names), name);
+}
+
+int xct_helper_from_name(const char *name)
+{
+	return find_name(helper_names, XCT_HELPERS, name);
 }
 
 int xct_state_from_name(uint8_t proto, const char *name)

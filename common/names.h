@@ -88,6 +88,13 @@ enum xct_class {
 	XCT_CLASSES,
 };
 
+/* What reads in a connection which others its ends agree on. */
+enum xct_helper_id {
+	XCT_HELPER_NONE,
+	XCT_HELPER_FTP,
+	XCT_HELPERS,
+};
+
 /*
  * Why a packet was called INVALID, or was dropped. Each has a counter.
  * X(enumerator, name, what it means)
@@ -133,7 +140,10 @@ enum xct_class {
 	X(TRUNCATED, "truncated", "copy of the packet too short to rewrite")   \
 	X(FLOW_GONE, "flow-gone", "flow vanished between two hooks")           \
 	X(HOOK, "hook", "queued at a hook that is none of ours")               \
-	X(LATE_HOOK, "late-hook", "destination to translate, seen too late")
+	X(LATE_HOOK, "late-hook", "destination to translate, seen too late")   \
+	X(HELPER, "helper",                                                    \
+	  "announcement that its helper cannot make sense of")                 \
+	X(EXPECT, "expect", "announced connection that cannot be expected")
 
 enum xct_reason {
 #define X(sym, name, text) XCT_REASON_##sym,
@@ -144,6 +154,7 @@ enum xct_reason {
 
 /* NULL for a number that has no name. */
 const char *xct_proto_name(uint8_t proto);
+const char *xct_helper_name(uint8_t id);
 const char *xct_class_name(enum xct_class cls);
 const char *xct_reason_name(enum xct_reason reason);
 const char *xct_reason_text(enum xct_reason reason);
@@ -162,6 +173,7 @@ const char *xct_state_name(uint8_t proto, uint8_t state);
 
 /* -1 for a name that has no number. Case is ignored. */
 int xct_proto_from_name(const char *name);
+int xct_helper_from_name(const char *name);
 int xct_state_from_name(uint8_t proto, const char *name);
 
 #endif

@@ -21,8 +21,9 @@
 
 #include "common/crc32c.h"
 
-#define READ_SIZE   (1024u * 1024)
-#define VERSION_OLD 2
+#define READ_SIZE      (1024u * 1024)
+#define VERSION_LABELS 3 /* the first that had them */
+#define VERSION_OLDEST 2
 
 /* ------------------------------------------------------------------ writing */
 
@@ -217,7 +218,9 @@ static size_t flow_size(uint32_t version)
 	switch (version) {
 	case XCT_SNAPSHOT_VERSION:
 		return sizeof(struct xct_saved_flow);
-	case VERSION_OLD:
+	case VERSION_LABELS:
+		return offsetof(struct xct_saved_flow, help);
+	case VERSION_OLDEST:
 		return offsetof(struct xct_saved_flow, labels);
 	default:
 		return 0;

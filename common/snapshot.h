@@ -18,12 +18,26 @@
 #include "common/tuple.h"
 
 #define XCT_SNAPSHOT_MAGIC   UINT64_C(0x0a70616e73746378) /* "xctsnap\n" */
-#define XCT_SNAPSHOT_VERSION 3
+#define XCT_SNAPSHOT_VERSION 4
 #define XCT_SAVED_TRACK	     56
 
+/* What a helper knows of its flow, but for what it expects. */
+struct xct_saved_help {
+	uint8_t helper; /* enum xct_helper_id; NONE: the rest is 0 */
+	uint8_t n_lines[XCT_DIRS];
+	uint8_t reserved; /* 0 */
+	uint32_t line[XCT_DIRS][2];
+	struct {
+		uint32_t pos;
+		int32_t before;
+		int32_t after;
+	} adjust[XCT_DIRS];
+	uint32_t pad; /* 0 */
+};
+
 /* All that makes a flow; whoever reads one trusts none of it. A change of this
- * layout, or of what trackers keep, changes XCT_SNAPSHOT_VERSION. Version 2 is
- * read as well: it had all but the labels. */
+ * layout, or of what trackers keep, changes XCT_SNAPSHOT_VERSION. Version 3 is
+ * read as well, which had no help, and 2, which had no labels either. */
 struct xct_saved_flow {
 	struct xct_tuple tuple[XCT_DIRS];
 	uint64_t id;
@@ -36,9 +50,10 @@ struct xct_saved_flow {
 	uint32_t mark;
 	char masq_if[XCT_IFNAMSIZ]; /* that masquerades it; "": none */
 	struct xct_labels labels;
+	struct xct_saved_help help;
 };
 
-_Static_assert(sizeof(struct xct_saved_flow) == 232, "no padding in files");
+_Static_assert(sizeof(struct xct_saved_flow) == 280, "no padding in files");
 
 /* What became of a flow that was to be restored. X(enumerator, name, text) */
 #define XCT_RESTORED_RESULTS(X)                                   \

@@ -131,6 +131,8 @@ static bool is_data(const struct xct_frame *frame)
 		return frame->len % sizeof(struct xct_flow_info) == 0;
 	case XCT_RSP_EVENTS:
 		return frame->len % sizeof(struct xct_flow_event) == 0;
+	case XCT_RSP_EXPECTS:
+		return frame->len % sizeof(struct xct_expect_info) == 0;
 	case XCT_RSP_SAVED:
 		return frame->len % sizeof(struct xct_saved_flow) == 0;
 	case XCT_RSP_RESTORED:

@@ -53,6 +53,7 @@ enum xct_exit xct_ctl_update(const struct xct_ctl *ctl);
 
 /* events.c */
 enum xct_exit xct_ctl_events(const struct xct_ctl *ctl);
+enum xct_exit xct_ctl_expect_events(const struct xct_ctl *ctl);
 
 /* snapshot.c */
 enum xct_exit xct_ctl_save(const struct xct_ctl *ctl);
@@ -61,6 +62,7 @@ enum xct_exit xct_ctl_load(const struct xct_ctl *ctl);
 /* report.c */
 enum xct_exit xct_ctl_stats(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_cpu_stats(const struct xct_ctl *ctl);
+enum xct_exit xct_ctl_expect_stats(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_rules(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_status(const struct xct_ctl *ctl);
 enum xct_exit xct_ctl_hooks(const struct xct_ctl *ctl);

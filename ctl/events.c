@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ctl/ctl.h"
+#include "ctl/expect.h"
 #include "ctl/json.h"
 #include "ctl/labels.h"
 #include "ctl/line.h"
@@ -35,7 +36,14 @@ static const struct type {
 	[XCT_FLOW_UPDATE] = { " [UPDATE] ", "update", 'U' },
 	[XCT_FLOW_DESTROY] = { "[DESTROY] ", "destroy", 'D' },
 	[XCT_FLOW_MISSED] = { " [MISSED] ", "missed", 0 },
+	[XCT_EXPECT_NEW] = { "    [NEW] ", "new", 0 },
+	[XCT_EXPECT_DESTROY] = { "[DESTROY] ", "destroy", 0 },
 };
+
+static bool is_expectation(const struct xct_flow_event *event)
+{
+	return 1u << event->type & XCT_EXPECT_EVENTS;
+}
 
 static volatile sig_atomic_t is_stopped;
 static volatile sig_atomic_t stream_fd;
@@ -69,6 +77,8 @@ static unsigned int parts_of(const struct xct_flow_event *event)
 
 	if (event->type == XCT_FLOW_DESTROY)
 		parts = XCT_LINE_COUNTERS | XCT_LINE_AGE | XCT_LINE_STOP;
+	else
+		parts = XCT_LINE_HELPER;
 	if (event->type != XCT_FLOW_DESTROY || event->flow.timeout_s)
 		parts |= XCT_LINE_TIMEOUT;
 	if (event->parts & XCT_FLOW_PART_STATE)
@@ -100,7 +110,8 @@ static char *put_json(char *p, const struct xct_flow_event *event,
 	if (event->portid)
 		p = put_number(p, ",\"portid\":", event->portid);
 	flow = p;
-	p = xct_json_put_flow(p, &event->flow, names);
+	p = is_expectation(event) ? xct_expect_put_json(p, &event->expect)
+				  : xct_json_put_flow(p, &event->flow, names);
 	*flow = ','; /* one object of the two */
 	*p++ = '\n';
 	return p;
@@ -124,13 +135,16 @@ static char *put_text(char *p, const struct xct_flow_event *event,
 	p = xct_put_str(p, types[event->type].tag);
 	if (event->type == XCT_FLOW_MISSED)
 		p = put_number(p, "count=", event->missed);
+	else if (is_expectation(event))
+		p = xct_expect_put_line(p, &event->expect) - 1;
 	else
 		p = xct_line_put(p, &event->flow, outputs, parts_of(event),
 				 names) -
 		    1;
 	if (outputs & XCT_OUTPUT_SEQ)
 		p = put_number(p, " seq=", event->seq);
-	if (event->portid)
+	/* conntrack does not say it of expectations. */
+	if (event->portid && !is_expectation(event))
 		p = put_number(p, " [USERSPACE] portid=", event->portid);
 	*p++ = '\n';
 	return p;
@@ -143,6 +157,9 @@ static char *put_xml(char *p, const struct xct_flow_event *event,
 		p = put_number(p, "<missed count=\"", event->missed);
 		return xct_put_str(p, "\"/>\n");
 	}
+	if (is_expectation(event))
+		return xct_expect_put_xml(p, &event->expect,
+					  types[event->type].name);
 	return xct_xml_put(p, &event->flow, types[event->type].name,
 			   outputs & XCT_OUTPUT_TIMESTAMP ? &event->time_ms
 							  : NULL,
@@ -165,6 +182,7 @@ struct follower {
 	uint16_t outputs;		     /* enum xct_output */
 	const struct xct_label_names *names; /* of labels; NULL: not shown */
 	bool is_begun;
+	bool is_expect; /* of expectations, not of flows */
 	struct xct_out out;
 };
 
@@ -177,13 +195,14 @@ static void print_event(struct follower *follower,
 				  EVENT_MAX + xct_ctl_labels_room(names));
 
 	if (outputs & XCT_OUTPUT_XML && !follower->is_begun)
-		p = xct_put_str(p, XCT_XML_BEGIN);
+		p = xct_put_str(p, follower->is_expect ? XCT_EXPECT_XML_BEGIN
+						       : XCT_XML_BEGIN);
 	follower->is_begun = true;
 	if (outputs & (XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON))
 		p = put_json(p, event, names);
 	else if (outputs & XCT_OUTPUT_XML)
 		p = put_xml(p, event, outputs, names);
-	else if (outputs & XCT_OUTPUT_SAVE)
+	else if (outputs & XCT_OUTPUT_SAVE && !follower->is_expect)
 		p = put_saved(p, event);
 	else
 		p = put_text(p, event, outputs, names);
@@ -212,10 +231,12 @@ static enum xct_exit end_output(struct follower *follower)
 
 	if (follower->outputs & XCT_OUTPUT_XML && follower->is_begun)
 		xct_out_commit(out, xct_put_str(xct_out_reserve(out, 64),
-						XCT_XML_END));
+						follower->is_expect
+							? XCT_EXPECT_XML_END
+							: XCT_XML_END));
 	xct_out_flush(out);
-	xct_ctl_say("%" PRIu64 " flow events have been shown.",
-		    follower->shown);
+	xct_ctl_say("%" PRIu64 " %s events have been shown.", follower->shown,
+		    follower->is_expect ? "expectation" : "flow");
 	/* Whoever closed the pipe has seen enough ("| head"). */
 	if (!out->error || out->error == EPIPE)
 		return XCT_EXIT_OK;
@@ -223,16 +244,18 @@ static enum xct_exit end_output(struct follower *follower)
 	return XCT_EXIT_FAILED;
 }
 
-enum xct_exit xct_ctl_events(const struct xct_ctl *ctl)
+/* Follow events of @types (enum xct_flow_event_type). */
+static enum xct_exit follow(const struct xct_ctl *ctl, uint32_t types_wanted)
 {
 	const struct xct_stop until = { connected, &is_stopped };
 	const struct xct_flow_follow request = {
-		.types = ctl->query.events ? ctl->query.events : UINT32_MAX,
+		.types = types_wanted,
 		.filter = ctl->query.filter,
 	};
 	struct follower follower = {
 		.outputs = ctl->query.outputs,
 		.names = xct_ctl_shown_labels(&ctl->query),
+		.is_expect = types_wanted == XCT_EXPECT_EVENTS,
 	};
 	enum xct_exit ret, end;
 	int error;
@@ -251,4 +274,15 @@ enum xct_exit xct_ctl_events(const struct xct_ctl *ctl)
 	}
 	end = end_output(&follower);
 	return ret == XCT_EXIT_OK ? end : ret;
+}
+
+enum xct_exit xct_ctl_events(const struct xct_ctl *ctl)
+{
+	return follow(ctl,
+		      ctl->query.events ? ctl->query.events : XCT_FLOW_ALL);
+}
+
+enum xct_exit xct_ctl_expect_events(const struct xct_ctl *ctl)
+{
+	return follow(ctl, XCT_EXPECT_EVENTS);
 }

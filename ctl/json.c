@@ -6,6 +6,7 @@
 #include "ctl/json.h"
 
 #include "common/cursor.h"
+#include "common/names.h"
 #include "ctl/filter.h"
 #include "ctl/line.h"
 #include "ctl/out.h"
@@ -133,6 +134,9 @@ char *xct_json_put_flow(char *p, const struct xct_flow_info *info,
 	p = put_number(p, ",\"zone_reply\":", info->tuple[XCT_DIR_REPLY].zone);
 	p = put_number(p, ",\"start_ms\":", info->start_ms);
 	p = put_labels(p, &info->labels, names);
+	if (xct_helper_name(info->helper))
+		p = put_string(p,
+			       ",\"helper\":", xct_helper_name(info->helper));
 	*p++ = '}';
 	return p;
 }

@@ -161,6 +161,7 @@ static char *put_labels(char *p, const struct xct_labels *labels,
 char *xct_line_put(char *p, const struct xct_flow_info *info, uint16_t outputs,
 		   unsigned int parts, const struct xct_label_names *names)
 {
+	const char *helper = xct_helper_name(info->helper);
 	const struct xct_tuple *orig = &info->tuple[XCT_DIR_ORIG];
 	const char *state = xct_line_state(info);
 	uint16_t zone = xct_flow_info_zone(info);
@@ -187,6 +188,11 @@ char *xct_line_put(char *p, const struct xct_flow_info *info, uint16_t outputs,
 		p = put_field(p, "zone=", zone);
 	if (parts & XCT_LINE_AGE && info->has_timestamps)
 		p = put_age(p, info, outputs, parts);
+	if (parts & XCT_LINE_HELPER && helper) {
+		p = xct_put_str(p, "helper=");
+		p = xct_put_str(p, helper);
+		*p++ = ' ';
+	}
 	/* The kernel counts references to an entry; here a flow has one. */
 	if (parts & XCT_LINE_USE)
 		p = put_field(p, "use=", 1);

@@ -24,9 +24,10 @@ enum xct_line_part {
 	XCT_LINE_AGE = 1 << 4,	/* if it is kept */
 	XCT_LINE_STOP = 1 << 5, /* when it ended, with AGE and KTIMESTAMP */
 	XCT_LINE_USE = 1 << 6,
+	XCT_LINE_HELPER = 1 << 7,
 };
 
-#define XCT_LINE_ENTRY (0x7fu & ~(unsigned int)XCT_LINE_STOP)
+#define XCT_LINE_ENTRY (0xffu & ~(unsigned int)XCT_LINE_STOP)
 
 /* Write @info at @p, with a newline, without a NUL; returns the end. @outputs:
  * of enum xct_output, EXTENDED, ID and KTIMESTAMP. @names: of the labels, NULL

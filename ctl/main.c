@@ -155,6 +155,8 @@ static void print_usage(FILE *stream)
 	      "  -w, --zone, --orig-zone, --reply-zone ZONE\n"
 	      "  -i, --id ID                --mask-src, --mask-dst MASK\n"
 	      "  -l, --label LABEL[,...]    -z, --zero (list: and zero counters)\n"
+	      "Tables: list, get, delete, flush, count, events are about flows,\n"
+	      "  with \"expect\" as next word about connections that are expected\n"
 	      "Output: -o plain|extended|id|ktimestamp|labels|save|xml|json|ndjson[,...]\n"
 	      "  events: also timestamp|seq; -e ALL|NEW|UPDATES|DESTROY[,...]\n"
 	      "Socket: -s SOCKET before the command, --socket SOCKET anywhere,\n"
@@ -309,6 +311,7 @@ static bool wants_help(int argc, char **argv)
 
 static const struct xct_command *take_command(int *argc, char **argv)
 {
+	enum xct_ctl_table table;
 	const struct xct_command *command;
 
 	if (argv[1][0] == '-')
@@ -319,7 +322,11 @@ static const struct xct_command *take_command(int *argc, char **argv)
 	else if (wants_help(*argc, argv))
 		command = find_command("help", false);
 	remove_words(argc, argv, 1, 1);
-	return command;
+	if (!command || !command->letter || command->max_args)
+		return command;
+	return take_table(argc, argv, 1, &table)
+		       ? xct_table_command(table, command)
+		       : NULL;
 }
 
 static enum xct_exit run(struct xct_ctl *ctl, const struct xct_command *command,

@@ -172,6 +172,23 @@ enum xct_exit xct_ctl_cpu_stats(const struct xct_ctl *ctl)
 	return XCT_EXIT_OK;
 }
 
+enum xct_exit xct_ctl_expect_stats(const struct xct_ctl *ctl)
+{
+	enum xct_exit ret;
+	json_t *json;
+
+	ret = get_report(ctl, XCT_REQ_STATS, &json);
+	if (!json)
+		return ret;
+	printf("cpu=%-4u\texpect_new=%" PRIu64 " expect_create=%" PRIu64
+	       " expect_delete=%" PRIu64 " \n",
+	       0u, xct_json_number(json, "expect_new"),
+	       xct_json_number(json, "expect_create"),
+	       xct_json_number(json, "expect_delete"));
+	json_decref(json);
+	return XCT_EXIT_OK;
+}
+
 static int max_int(int a, int b)
 {
 	return a > b ? a : b;

@@ -322,6 +322,8 @@ char *xct_xml_put(char *p, const struct xct_flow_info *info, const char *type,
 				parts & XCT_LINE_STOP ? info->age_ms / 1000
 						      : xct_line_age(info));
 	p = xct_put_str(p, "</meta>");
+	if (parts & XCT_LINE_HELPER && xct_helper_name(info->helper))
+		p = put_text(p, "helper", xct_helper_name(info->helper));
 	if (when_ms)
 		p = put_when(p, *when_ms);
 	return xct_put_str(p, "</flow>\n");

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Commands about conntrack's other tables, which have nothing in them. */
+/* Commands about conntrack's other tables: expectations, and two that are always
+ * empty. */
 #include "ctl/tables.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "ctl/expect.h"
 
 static const char *const table_names[XCT_TABLES] = {
 	[XCT_TABLE_CONNTRACK] = "conntrack",
@@ -29,62 +32,33 @@ static enum xct_exit list_flows(const struct xct_ctl *ctl)
 	return XCT_EXIT_OK;
 }
 
-static enum xct_exit list_expectations(const struct xct_ctl *ctl)
-{
-	(void)ctl;
-	xct_ctl_say("0 expectations have been shown.");
-	return XCT_EXIT_OK;
-}
-
-static enum xct_exit find_expectation(const struct xct_ctl *ctl)
-{
-	(void)ctl;
-	xct_ctl_say("Operation failed: No such file or directory");
-	return XCT_EXIT_FAILED;
-}
-
-static enum xct_exit flush_expectations(const struct xct_ctl *ctl)
-{
-	(void)ctl;
-	xct_ctl_say("expectation table has been emptied.");
-	return XCT_EXIT_OK;
-}
-
-static enum xct_exit count_expectations(const struct xct_ctl *ctl)
-{
-	(void)ctl;
-	puts("0");
-	return XCT_EXIT_OK;
-}
-
-static enum xct_exit show_expectation_stats(const struct xct_ctl *ctl)
-{
-	(void)ctl;
-	puts("cpu=0   \texpect_new=0 expect_create=0 expect_delete=0 ");
-	return XCT_EXIT_OK;
-}
-
-#define OPTIONS_EXPECTATION                                      \
-	(XCT_OPTION_BIT(ORIG_SRC) | XCT_OPTION_BIT(ORIG_DST) |   \
-	 XCT_OPTION_BIT(REPLY_SRC) | XCT_OPTION_BIT(REPLY_DST) | \
-	 XCT_OPTION_BIT(PROTO) | XCT_OPTION_BIT(ORIG_SPORT) |    \
-	 XCT_OPTION_BIT(ORIG_DPORT))
-#define OUTPUTS_EXPECTATION                                     \
-	(XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID | XCT_OUTPUT_XML | \
-	 XCT_OUTPUT_SAVE | XCT_OUTPUT_LABELS | XCT_OUTPUT_OTHER)
+#define OPTIONS_EXPECTATION                                         \
+	(XCT_OPTION_BIT(ORIG_SRC) | XCT_OPTION_BIT(ORIG_DST) |      \
+	 XCT_OPTION_BIT(REPLY_SRC) | XCT_OPTION_BIT(REPLY_DST) |    \
+	 XCT_OPTION_BIT(PROTO) | XCT_OPTION_BIT(ORIG_SPORT) |       \
+	 XCT_OPTION_BIT(ORIG_DPORT) | XCT_OPTION_BIT(REPLY_SPORT) | \
+	 XCT_OPTION_BIT(REPLY_DPORT))
+#define OUTPUTS_EXPECTATION                                       \
+	(XCT_OUTPUT_EXTENDED | XCT_OUTPUT_ID | XCT_OUTPUT_XML |   \
+	 XCT_OUTPUT_SAVE | XCT_OUTPUT_LABELS | XCT_OUTPUT_OTHER | \
+	 XCT_OUTPUT_JSON | XCT_OUTPUT_NDJSON)
 
 /* clang-format off */
 static const struct xct_command expect_commands[] = {
-	{ .letter = 'L', .run = list_expectations,
+	{ .letter = 'L', .run = xct_ctl_expect_list,
 	  .rules = { XCT_OPTION_BIT(OUTPUT) | XCT_OPTION_BIT(FAMILY),
 		     OUTPUTS_EXPECTATION, XCT_QUERY_FILTER } },
-	{ .letter = 'G', .run = find_expectation,
+	{ .letter = 'G', .run = xct_ctl_expect_get,
 	  .rules = { OPTIONS_EXPECTATION, 0, XCT_QUERY_GET } },
-	{ .letter = 'D', .run = find_expectation,
+	{ .letter = 'D', .run = xct_ctl_expect_delete,
 	  .rules = { OPTIONS_EXPECTATION, 0, XCT_QUERY_GET } },
-	{ .letter = 'F', .run = flush_expectations },
-	{ .letter = 'C', .run = count_expectations },
-	{ .letter = 'S', .run = show_expectation_stats },
+	{ .letter = 'E', .run = xct_ctl_expect_events,
+	  .rules = { XCT_OPTION_BIT(OUTPUT) | XCT_OPTION_BIT(BUFFER_SIZE),
+		     OUTPUTS_EXPECTATION | XCT_OUTPUT_TIMESTAMP |
+		     XCT_OUTPUT_SEQ, XCT_QUERY_FILTER } },
+	{ .letter = 'F', .run = xct_ctl_expect_flush },
+	{ .letter = 'C', .run = xct_ctl_expect_count },
+	{ .letter = 'S', .run = xct_ctl_expect_stats },
 };
 /* clang-format on */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * conntrack's other tables. Here they are always empty: nothing expects a
- * connection, a flow that ends is gone at once, and one that is not confirmed
- * yet is shown to nobody. The current kernel's two last ones are empty as well.
+ * conntrack's other tables. Two of them are always empty here: a flow that ends
+ * is gone at once, and one that is not confirmed yet is shown to nobody. The
+ * current kernel's are empty as well.
  */
 #ifndef XCT_CTL_TABLES_H
 #define XCT_CTL_TABLES_H

@@ -41,7 +41,7 @@ static const struct xct_word outputs[] = {
 };
 
 static const struct xct_word events[] = {
-	{ "ALL", (1u << XCT_FLOW_EVENTS) - 1 },
+	{ "ALL", XCT_FLOW_ALL },
 	{ "NEW", 1u << XCT_FLOW_NEW },
 	{ "UPDATES", 1u << XCT_FLOW_UPDATE },
 	{ "DESTROY", 1u << XCT_FLOW_DESTROY },

@@ -41,6 +41,7 @@ enum key {
 	KEY_LOG,
 	KEY_MARK,
 	KEY_LABEL,
+	KEY_HELPER,
 	KEY_ACCEPT,
 	KEY_DROP,
 	KEY_REJECT,
@@ -447,6 +448,39 @@ static bool is_tcp_only(const struct draft *d)
 	return is_proto_subset(d, &tcp);
 }
 
+/* What reads in a connection is given to it when it begins. */
+static bool read_helper(struct draft *d, const struct xct_node *value,
+			const char *what)
+{
+	const char *names[XCT_HELPERS - 1];
+	unsigned int i;
+
+	for (i = 1; i < XCT_HELPERS; i++)
+		names[i - 1] = xct_helper_name((uint8_t)i);
+	if (!xct_value_word(d->r->diag, value, what, names, XCT_HELPERS - 1,
+			    &i))
+		return false;
+	d->rule->helper = (uint8_t)(i + 1);
+	if (!is_tcp_only(d))
+		return xct_diag_error(d->r->diag, value->at,
+				      "%s: %s is for TCP; expected proto: tcp "
+				      "in this rule",
+				      what, names[i]);
+	if (!(d->rule->match.classes & 1 << XCT_CLASS_NEW))
+		return xct_diag_error(d->r->diag, value->at,
+				      "a connection gets its %s when it "
+				      "begins; expected new in state, or no "
+				      "state, in this rule",
+				      what);
+	if (has_key(d, KEY_DROP) || has_key(d, KEY_REJECT))
+		return xct_diag_error(d->r->diag, value->at,
+				      "a connection that is refused needs no "
+				      "%s; expected accept, or no action, in "
+				      "this rule",
+				      what);
+	return true;
+}
+
 static bool read_reject(struct draft *d, const struct xct_node *value,
 			const char *what)
 {
@@ -612,6 +646,7 @@ static const struct {
 	[KEY_LOG] = { "log", read_log, IN_FILTER | IN_NAT },
 	[KEY_MARK] = { "mark", read_mark, IN_FILTER | IN_NAT },
 	[KEY_LABEL] = { "label", read_label, IN_FILTER | IN_NAT },
+	[KEY_HELPER] = { "helper", read_helper, IN_FILTER },
 	[KEY_ACCEPT] = { "accept", read_accept, IN_FILTER | ACTION },
 	[KEY_DROP] = { "drop", read_drop, IN_FILTER | ACTION },
 	[KEY_REJECT] = { "reject", read_reject, IN_FILTER | ACTION },
@@ -692,12 +727,12 @@ static void check_action(struct draft *d)
 			"the rule has no action; expected masquerade, snat, "
 			"dnat, redirect or exempt");
 	else if (!has_key(d, KEY_LOG) && !has_key(d, KEY_MARK) &&
-		 !has_key(d, KEY_LABEL))
+		 !has_key(d, KEY_LABEL) && !has_key(d, KEY_HELPER))
 		d->is_ok = xct_diag_error(
 			d->r->diag, d->map->at,
 			"the rule has no action; expected accept, drop or "
-			"reject, or log, mark or label to go on with the next "
-			"rule");
+			"reject, or log, mark, label or helper to go on with "
+			"the next rule");
 }
 
 static bool set_default_name(struct draft *d)

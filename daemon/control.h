@@ -27,6 +27,14 @@ struct xct_control_ops {
 		     void *arg);
 	/* As xct_engine_create(). */
 	int (*create)(void *ctx, const struct xct_flow_create *req);
+	/* As xct_engine_expects() and xct_engine_unexpect(). */
+	bool (*expects)(void *ctx, uint32_t *cursor, uint32_t max,
+			bool (*fn)(void *arg,
+				   const struct xct_expect_info *info),
+			void *arg);
+	bool (*unexpect)(void *ctx, uint32_t *cursor,
+			 const struct xct_tuple *tuple, uint32_t max,
+			 uint64_t *count);
 	/* As xct_engine_save(); and each of @flows as xct_engine_restore(),
 	 * adding its fate to @results. */
 	bool (*save)(void *ctx, uint32_t *cursor, uint32_t max,

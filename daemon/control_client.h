@@ -41,6 +41,7 @@ struct xct_control_client {
 	/* .. if it walks over the flows */
 	uint32_t cursor;
 	struct xct_flow_update update; /* LIST, DELETE: only its filter */
+	struct xct_tuple tuple;	       /* of UNEXPECT */
 	xct_msec wall_ms;	       /* of this step, since 1970 */
 
 	/* .. if it follows events */

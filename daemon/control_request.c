@@ -84,6 +84,16 @@ static bool put_saved(void *arg, const struct xct_saved_flow *saved)
 	return c->out_len + sizeof(*saved) + XCT_END_SIZE <= XCT_CLIENT_OUT;
 }
 
+static bool put_expect(void *arg, const struct xct_expect_info *info)
+{
+	struct xct_control_client *c = arg;
+
+	c->end.count++;
+	memcpy(c->out + c->out_len, info, sizeof(*info));
+	c->out_len += sizeof(*info);
+	return c->out_len + sizeof(*info) + XCT_END_SIZE <= XCT_CLIENT_OUT;
+}
+
 /* Look at some records more. False: those were the last. */
 static bool walk_on(struct xct_control_client *c)
 {
@@ -94,6 +104,12 @@ static bool walk_on(struct xct_control_client *c)
 	case XCT_REQ_SAVE:
 		return ops->save(ops->ctx, &c->cursor, WALK_RECORDS, put_saved,
 				 c);
+	case XCT_REQ_EXPECTS:
+		return ops->expects(ops->ctx, &c->cursor, WALK_RECORDS,
+				    put_expect, c);
+	case XCT_REQ_UNEXPECT:
+		return ops->unexpect(ops->ctx, &c->cursor, &c->tuple,
+				     WALK_RECORDS, &c->end.count);
 	case XCT_REQ_UPDATE:
 		walk = XCT_WALK_UPDATE;
 		break;
@@ -103,6 +119,19 @@ static bool walk_on(struct xct_control_client *c)
 	}
 	return ops->walk(ops->ctx, walk, &c->cursor, &c->update, WALK_RECORDS,
 			 put_flow, c);
+}
+
+/* What carries what a walk of this @type shows. */
+static uint16_t frame_of(uint16_t type)
+{
+	switch (type) {
+	case XCT_REQ_SAVE:
+		return XCT_RSP_SAVED;
+	case XCT_REQ_EXPECTS:
+		return XCT_RSP_EXPECTS;
+	default:
+		return XCT_RSP_FLOWS;
+	}
 }
 
 /* One step of a dump: a frame of flows, perhaps the last. */
@@ -118,9 +147,7 @@ static void work_walk(struct xct_control_client *c)
 		has_more = walk_on(c);
 	}
 	if (c->out_len > XCT_FRAME_SIZE)
-		put_header(c, c->out,
-			   c->type == XCT_REQ_SAVE ? XCT_RSP_SAVED
-						   : XCT_RSP_FLOWS,
+		put_header(c, c->out, frame_of(c->type),
 			   c->out_len - XCT_FRAME_SIZE);
 	else
 		c->out_len = 0;
@@ -219,7 +246,10 @@ static void walk(struct xct_control_client *c, const struct xct_frame *frame,
 	c->work = XCT_WORK_WALK;
 	c->cursor = 0;
 	memset(&c->update, 0, sizeof(c->update));
-	memcpy(&c->update, payload, frame->len);
+	if (c->type == XCT_REQ_UNEXPECT)
+		memcpy(&c->tuple, payload, sizeof(c->tuple));
+	else
+		memcpy(&c->update, payload, frame->len);
 	if (update->filter.fields & XCT_FILTER_PROTO)
 		proto = update->filter.proto;
 	if (c->type == XCT_REQ_UPDATE)
@@ -351,6 +381,8 @@ static size_t payload_size(uint16_t type)
 		return sizeof(struct xct_flow_follow);
 	case XCT_REQ_WRITTEN:
 		return sizeof(struct xct_frame_written);
+	case XCT_REQ_UNEXPECT:
+		return sizeof(struct xct_tuple);
 	default:
 		return 0;
 	}
@@ -370,7 +402,8 @@ static bool is_change(uint16_t type)
 	       type == XCT_REQ_RELOAD || type == XCT_REQ_UPDATE ||
 	       type == XCT_REQ_CREATE || type == XCT_REQ_TAKEOVER ||
 	       type == XCT_REQ_LEAVE || type == XCT_REQ_SAVE ||
-	       type == XCT_REQ_WRITTEN || type == XCT_REQ_RESTORE;
+	       type == XCT_REQ_WRITTEN || type == XCT_REQ_RESTORE ||
+	       type == XCT_REQ_UNEXPECT;
 }
 
 /* Is it about what packets have done? */
@@ -379,7 +412,8 @@ static bool is_about_flows(uint16_t type)
 	return type == XCT_REQ_LIST || type == XCT_REQ_COUNT ||
 	       type == XCT_REQ_DELETE || type == XCT_REQ_FLUSH ||
 	       type == XCT_REQ_UPDATE || type == XCT_REQ_SAVE ||
-	       type == XCT_REQ_STATS || type == XCT_REQ_RULES;
+	       type == XCT_REQ_STATS || type == XCT_REQ_RULES ||
+	       type == XCT_REQ_EXPECTS || type == XCT_REQ_UNEXPECT;
 }
 
 static bool may_change(const struct xct_control_client *c)
@@ -412,6 +446,8 @@ void xct_control_start_request(struct xct_control_client *c,
 	case XCT_REQ_FLUSH:
 	case XCT_REQ_UPDATE:
 	case XCT_REQ_SAVE:
+	case XCT_REQ_EXPECTS:
+	case XCT_REQ_UNEXPECT:
 		walk(c, frame, payload);
 		break;
 	case XCT_REQ_CREATE:
@@ -458,7 +494,7 @@ void xct_control_start_request(struct xct_control_client *c,
 bool xct_control_is_request(const struct xct_frame *frame)
 {
 	return frame->magic == magic_of(frame->type) && frame->flags == 0 &&
-	       frame->type >= XCT_REQ_LIST && frame->type <= XCT_REQ_RESTORE &&
+	       frame->type >= XCT_REQ_LIST && frame->type < XCT_REQ_END &&
 	       frame->len <= XCT_REQUEST_MAX;
 }
 

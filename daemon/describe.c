@@ -376,6 +376,10 @@ char *xct_describe_rule(const struct xct_ruleset *rs,
 	}
 	if (xct_labels_any(&rule->labels))
 		write_labels(&line, &rule->labels);
+	if (rule->helper) {
+		key(&line, "helper");
+		fputs(xct_helper_name(rule->helper), line.out);
+	}
 	if (rule->log)
 		write_flag(&line, "log");
 	if (rule->is_local)

@@ -214,14 +214,16 @@ static uint32_t take_batch(struct xct_feed *feed, uint64_t cursor, uint32_t max,
 static void date(struct xct_flow_event *event, xct_msec behind)
 {
 	event->time_ms += behind;
-	event->flow.start_ms = event->time_ms - event->flow.age_ms;
+	if (!(1u << event->type & XCT_EXPECT_EVENTS))
+		event->flow.start_ms = event->time_ms - event->flow.age_ms;
 }
 
 static bool is_wanted(const struct xct_flow_follow *follow,
 		      const struct xct_flow_event *event)
 {
 	return follow->types & 1u << event->type &&
-	       xct_flow_filter_match(&follow->filter, &event->flow);
+	       (1u << event->type & XCT_EXPECT_EVENTS ||
+		xct_flow_filter_match(&follow->filter, &event->flow));
 }
 
 uint32_t xct_feed_read(struct xct_feed_reader *reader,

@@ -3,7 +3,8 @@
  * Tells from the policy what the early hooks have to queue.
  *
  * Theory of operation: this is a list of "selectors", the text of iptables
- * matches. One may be wider than the rule that it is for but never narrower.
+ * matches. One may be wider than the rule that it is for but never narrower; it
+ * is where a helper reads in the connections that the rule is for.
  */
 #include "daemon/hooks_plan.h"
 
@@ -181,6 +182,55 @@ static int add_product(struct xct_strset *set,
 	return err;
 }
 
+static bool is_port_in(const struct xct_portset *set, uint32_t first,
+		       uint32_t last)
+{
+	for (uint32_t i = 0; i < set->n; i++)
+		if (set->ranges[i].first <= last &&
+		    set->ranges[i].last >= first)
+			return true;
+	return false;
+}
+
+/* May @helped, a filter rule, be about a connection that @dnat translates? */
+static bool may_meet(const struct xct_ruleset *rs,
+		     const struct xct_rule *helped, const struct xct_rule *dnat)
+{
+	const struct xct_portset *to, *from;
+
+	if (helped->match.dport == XCT_ANY)
+		return true;
+	to = &rs->portsets[helped->match.dport];
+	if (dnat->nat.port_first)
+		return is_port_in(to, dnat->nat.port_first,
+				  dnat->nat.port_last);
+	if (dnat->match.dport == XCT_ANY)
+		return true;
+	from = &rs->portsets[dnat->match.dport];
+	for (uint32_t i = 0; i < from->n; i++)
+		if (is_port_in(to, from->ranges[i].first, from->ranges[i].last))
+			return true;
+	return false;
+}
+
+/*
+ * A connection that has a helper leads to others, by ports that nobody knows
+ * beforehand. Where its destination is translated, so is theirs.
+ */
+static bool has_helper(const struct xct_ruleset *rs,
+		       const struct xct_rule *dnat)
+{
+	for (int c = 0; c < XCT_CHAINS; c++) {
+		const struct xct_chain *chain = &rs->chain[c];
+
+		for (uint32_t i = 0; i < chain->n; i++)
+			if (chain->rules[i].helper &&
+			    may_meet(rs, &chain->rules[i], dnat))
+				return true;
+	}
+	return false;
+}
+
 /* What a dnat or redirect rule may translate, of one family. */
 static int add_dnat_rule(struct xct_strset *set, const struct xct_ruleset *rs,
 			 const struct xct_rule *rule, int af)
@@ -203,12 +253,15 @@ static int add_dnat_rule(struct xct_strset *set, const struct xct_ruleset *rs,
 	if (m->proto != XCT_ANY) {
 		const struct xct_portset *ports =
 			m->dport == XCT_ANY ? NULL : &rs->portsets[m->dport];
+		bool is_helped = ports && has_helper(rs, rule);
 
 		for (unsigned int p = 0; p < 256 && !err; p++)
 			if (xct_byteset_has(&rs->protosets[m->proto],
 					    (uint8_t)p))
 				err = add_protocol(&dims[PROTO], (uint8_t)p,
-						   ports);
+						   is_helped && p == IPPROTO_TCP
+							   ? NULL
+							   : ports);
 	}
 	if (!err)
 		err = add_product(set, dims);

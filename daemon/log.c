@@ -47,6 +47,8 @@ static struct limit {
 	[XCT_EVENT_TABLE_FULL] = { .tokens = EVENTS_BURST,
 				   .what = "connections that found the table "
 					   "full" },
+	[XCT_EVENT_ANNOUNCED] = { .tokens = EVENTS_BURST,
+				  .what = "announcements that were rewritten" },
 };
 
 /* For the journal's catalog and for alerts: see xctd(8). */
@@ -54,6 +56,7 @@ static const char *const event_ids[] = {
 	[XCT_EVENT_LOG] = "MESSAGE_ID=5db543eb10ee4a9f88aab0afb4d46cc9",
 	[XCT_EVENT_INVALID] = "MESSAGE_ID=dd2833ae68ae4a50af1d67d31cbf4648",
 	[XCT_EVENT_TABLE_FULL] = "MESSAGE_ID=7a38484e5ee34a859af07d662e8c1dfb",
+	[XCT_EVENT_ANNOUNCED] = "MESSAGE_ID=b0d1f6c95c8e4a0fa7a3c8e9d25f4e16",
 };
 
 static bool is_stderr_journal(void)
@@ -240,6 +243,21 @@ static void format_details(const struct xct_event *event, char *buf,
 			 event->excess);
 }
 
+/* "ftp: announced 10.0.0.2 port 51210 as 192.0.2.1 port 51210" */
+static void format_announced(const struct xct_event *event, char *buf,
+			     size_t size)
+{
+	char addr[2][XCT_ADDRSTRLEN];
+
+	for (int i = 0; i < 2; i++)
+		xct_addr_format(event->tuple->family, &event->announced[i],
+				addr[i]);
+	snprintf(buf, size, "%s: announced %s port %u as %s port %u",
+		 xct_helper_name(event->helper), addr[0],
+		 xct_ntoh16(event->port[0]), addr[1],
+		 xct_ntoh16(event->port[1]));
+}
+
 static void format_cause(const struct xct_event *event, char *buf, size_t size)
 {
 	const char *text = xct_reason_text(event->reason);
@@ -252,6 +270,9 @@ static void format_cause(const struct xct_event *event, char *buf, size_t size)
 	case XCT_EVENT_INVALID:
 		format_details(event, details, sizeof(details));
 		snprintf(buf, size, "invalid: %s%s", text ? text : "", details);
+		break;
+	case XCT_EVENT_ANNOUNCED:
+		format_announced(event, buf, size);
 		break;
 	case XCT_EVENT_TABLE_FULL:
 	case XCT_EVENT_TYPES:

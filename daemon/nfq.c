@@ -41,6 +41,7 @@
 
 /* NFQA_PAYLOAD's length is 16 bits wide and counts its own header. */
 #define COPY_RANGE (0xffff - 4)
+/* A packet may grow to that as well, behind less than 4096 bytes of header. */
 #define BUF_SIZE   (COPY_RANGE + 1 + 4096)
 #define RCVBUF	   (32 * 1024 * 1024)
 #define SNDBUF	   (4 * 1024 * 1024) /* more than a batch of edited packets */
@@ -457,6 +458,7 @@ static bool parse_packet(struct xct_nfq *nfq, struct nlmsghdr *nlh,
 	packet->data = (uint8_t *)(attr[NFQA_PAYLOAD] + 1);
 	packet->len = attr[NFQA_PAYLOAD]->nla_len - MNL_ATTR_HDRLEN;
 	packet->mark = attr_be32(attr, NFQA_MARK);
+	packet->meta.room = (uint16_t)(COPY_RANGE - packet->len);
 	packet->meta.hook = hdr->hook;
 	packet->meta.in_if = attr_be32(attr, NFQA_IFINDEX_INDEV);
 	packet->meta.out_if = attr_be32(attr, NFQA_IFINDEX_OUTDEV);

@@ -28,7 +28,7 @@ struct xct_nfq_packet {
 	/* Set by the caller; a received packet starts as one to drop. */
 	uint32_t new_mark;
 	bool is_accepted;
-	bool is_edited; /* return the bytes at @data */
+	bool is_edited; /* return the bytes at @data: @len by now */
 };
 
 struct xct_nfq_counters {

@@ -49,6 +49,33 @@ bool xct_serve_walk(void *ctx, enum xct_walk walk, uint32_t *cursor,
 	return is_more;
 }
 
+static bool expects(void *ctx, uint32_t *cursor, uint32_t max,
+		    bool (*fn)(void *arg, const struct xct_expect_info *info),
+		    void *arg)
+{
+	struct xct_daemon *d = ctx;
+	bool is_more;
+
+	xct_lock_take(&d->lock);
+	is_more = xct_engine_expects(d->engine, cursor, xct_clock_now(), max,
+				     fn, arg);
+	xct_lock_give_way(&d->lock);
+	return is_more;
+}
+
+static bool unexpect(void *ctx, uint32_t *cursor, const struct xct_tuple *tuple,
+		     uint32_t max, uint64_t *count)
+{
+	struct xct_daemon *d = ctx;
+	bool is_more;
+
+	xct_lock_take(&d->lock);
+	is_more = xct_engine_unexpect(d->engine, cursor, xct_clock_now(), tuple,
+				      max, count);
+	xct_lock_give_way(&d->lock);
+	return is_more;
+}
+
 static int create(void *ctx, const struct xct_flow_create *req)
 {
 	struct xct_daemon *d = ctx;
@@ -159,6 +186,8 @@ enum xct_exit xct_serve_start(struct xct_daemon *d)
 		.settle = settle,
 		.walk = xct_serve_walk,
 		.create = create,
+		.expects = expects,
+		.unexpect = unexpect,
 		.save = xct_restore_walk,
 		.restore = xct_restore_flows,
 		.written = xct_restore_written,

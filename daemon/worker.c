@@ -127,6 +127,8 @@ static void handle_packet(struct xct_worker *w, unsigned int k, xct_msec now)
 		pending->repeat[repeat] = pending->repeat[--pending->n_repeats];
 	packet->is_accepted = result->verdict == XCT_VERDICT_ACCEPT;
 	packet->is_edited = result->is_edited;
+	if (result->is_edited)
+		packet->len = w->visits[k].pkt.c.len;
 	packet->new_mark =
 		(packet->mark & ~mask) |
 		((uint32_t)result->stage << __builtin_ctz(mask) & mask);

@@ -99,14 +99,17 @@ _xctctl() {
 			-- "$cur")
 		;;
 	list | L | dump)
-		mapfile -t COMPREPLY < <(compgen -W "$filters --zero" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$filters --zero expect" -- "$cur")
 		;;
 	events | E | event)
-		mapfile -t COMPREPLY < <(compgen -W "$filters --event-mask" \
-			-- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$filters --event-mask
+			expect" -- "$cur")
 		;;
 	get | delete | G | D)
-		mapfile -t COMPREPLY < <(compgen -W "$filters" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$filters expect" -- "$cur")
+		;;
+	count | flush | C | F)
+		mapfile -t COMPREPLY < <(compgen -W 'expect --socket' -- "$cur")
 		;;
 	stats | rules | status | S)
 		mapfile -t COMPREPLY < <(compgen -W '--output --socket' \

@@ -33,6 +33,8 @@ complete -c xctctl -n $none -a status -d 'Show the state of the daemon'
 complete -c xctctl -n $none -a version -d 'Print versions'
 complete -c xctctl -n $none -a help -d 'Print a summary'
 
+complete -c xctctl -n '__fish_seen_subcommand_from list get delete events count flush' \
+    -a expect -d 'Connections that are expected'
 complete -c xctctl -n '__fish_seen_subcommand_from hooks' -a 'ipv4 ipv6' \
     -d 'Of that family only'
 complete -c xctctl -n '__fish_seen_subcommand_from check load-entries save load' -F

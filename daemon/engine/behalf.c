@@ -98,9 +98,11 @@ static void track_refused(struct xct_visit *v)
 	if (dead.l4->check && dead.l4->check(&dead.pkt) != XCT_REASON_NONE)
 		return;
 	v->eng->stats.packets++;
+	if (dead.flow && dead.flow->status & XCT_STATUS_HELPED)
+		xct_path_assist_quoted(&dead);
 	if (dead.flow)
 		tracked = xct_path_track(&dead);
-	else if (!xct_path_open(&dead))
+	else if (!xct_path_open(&dead, NULL))
 		return;
 	if (tracked == XCT_TRACKED_INVALID) {
 		v->flow = NULL; /* and so nothing translates the error */
@@ -150,6 +152,8 @@ bool xct_path_on_behalf(struct xct_visit *v)
 		if (!v->flow || v->dir != XCT_DIR_REPLY ||
 		    !(v->flow->status & XCT_STATUS_CONFIRMED))
 			return false;
+		if (v->flow->status & XCT_STATUS_HELPED)
+			xct_path_assist_begin(v);
 		tracked = xct_path_track(v);
 		if (tracked == XCT_TRACKED_INVALID ||
 		    tracked == XCT_TRACKED_NOTHING)

@@ -233,6 +233,66 @@ bool xct_edit(struct xct_pkt *pkt, const struct xct_meta *meta,
 	return true;
 }
 
+uint16_t xct_edit_sum(const struct xct_pkt *pkt)
+{
+	return l4_sum(pkt, xct_l4(pkt->proto), pkt->proto);
+}
+
+void xct_edit_mend(struct xct_pkt *pkt, const struct xct_meta *meta,
+		   uint16_t before, uint32_t len)
+{
+	const struct xct_l4_ops *ops = xct_l4(pkt->proto);
+	uint32_t delta = 0;
+
+	if (!meta->csum_partial) {
+		xct_csum_delta16(&delta, before, xct_edit_sum(pkt));
+		update_csum(pkt, ops, 0, delta);
+	} else if (meta->is_gso) {
+		xct_csum_delta16(&delta, xct_hton16((uint16_t)len),
+				 xct_hton16((uint16_t)pkt->l4_len));
+		update_partial_csum(pkt, ops, delta);
+	} else {
+		compute_csum(pkt, ops);
+	}
+}
+
+/* The packet has become @delta bytes longer. */
+static void resize(struct xct_pkt *pkt, int32_t delta)
+{
+	uint8_t *at = pkt->c.data + (pkt->family == AF_INET ? 2 : 4);
+	uint16_t len = (uint16_t)(xct_get_be16(at) + delta);
+	xct_be16 from, to = xct_hton16(len), check;
+	uint32_t change = 0;
+
+	memcpy(&from, at, 2);
+	xct_put_be16(at, len);
+	if (pkt->family == AF_INET) {
+		xct_csum_delta16(&change, from, to);
+		memcpy(&check, pkt->c.data + 10, 2);
+		check = xct_csum_apply(check, change);
+		memcpy(pkt->c.data + 10, &check, 2);
+	}
+	pkt->c.len += (uint32_t)delta;
+	pkt->l3_len += (uint32_t)delta;
+	pkt->l4_len += (uint32_t)delta;
+	pkt->l4_have += (uint32_t)delta;
+}
+
+bool xct_edit_splice(struct xct_pkt *pkt, const struct xct_meta *meta,
+		     uint32_t off, uint32_t len, const char *text,
+		     uint32_t text_len)
+{
+	uint8_t *at = pkt->l4 + off;
+
+	if (text_len > len && text_len - len > meta->room)
+		return false;
+	memmove(at + text_len, at + len, pkt->l4_len - off - len);
+	memcpy(at, text, text_len);
+	if (text_len != len)
+		resize(pkt, (int32_t)(text_len - len));
+	return true;
+}
+
 void xct_edit_quoted(struct xct_pkt *quoted, const struct xct_tuple *inner,
 		     unsigned int halves)
 {

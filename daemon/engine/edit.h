@@ -32,6 +32,21 @@ bool xct_edit_icmp_error(struct xct_pkt *pkt, struct xct_pkt *quoted,
 void xct_edit_quoted(struct xct_pkt *quoted, const struct xct_tuple *inner,
 		     unsigned int halves);
 
+/*
+ * Other changes of the transport part of a whole packet, whose header is sound:
+ * take the sum of it, change it, then have the checksum mended by the difference,
+ * as above. @before: the sum, when it was @len bytes.
+ */
+uint16_t xct_edit_sum(const struct xct_pkt *pkt);
+void xct_edit_mend(struct xct_pkt *pkt, const struct xct_meta *meta,
+		   uint16_t before, uint32_t len);
+
+/* Put @text in place of the @len bytes at @off of the transport part, before it
+ * is mended. False: there is no room for it. */
+bool xct_edit_splice(struct xct_pkt *pkt, const struct xct_meta *meta,
+		     uint32_t off, uint32_t len, const char *text,
+		     uint32_t text_len);
+
 /* Does the transport checksum of a whole packet hold? */
 bool xct_csum_is_right(const struct xct_pkt *pkt);
 

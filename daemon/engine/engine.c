@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "daemon/engine/helper.h"
 #include "daemon/engine/migrate.h"
 #include "daemon/engine/visit.h"
 
@@ -18,6 +19,9 @@ static void flow_remove(struct xct_engine *eng, struct xct_flow *flow)
 {
 	if (!is_confirmed(flow))
 		eng->n_unconfirmed--;
+	if (flow->status & XCT_STATUS_HELPED &&
+	    xct_table_help(&eng->table, flow)->expects)
+		xct_flow_unexpect(eng, flow);
 	xct_table_remove(&eng->table, flow);
 }
 
@@ -195,6 +199,9 @@ struct xct_flow *xct_flow_enter(struct xct_engine *eng,
 		labels = xct_table_labels(&eng->table, draft);
 		xct_table_set_labels(&eng->table, flow, &labels);
 	}
+	if (draft->status & XCT_STATUS_HELPED)
+		*xct_table_help(&eng->table, flow) =
+			*xct_table_help(&eng->table, draft);
 	if (is_of_packet) /* before it lives: else it might count twice */
 		xct_table_note_new(&eng->table, flow);
 	xct_table_insert(&eng->table, flow, id);
@@ -229,6 +236,8 @@ bool xct_engine_tick(struct xct_engine *eng, xct_msec now, uint32_t budget)
 	struct xct_flow *flow;
 
 	eng->now = now;
+	while ((flow = xct_expect_over(&eng->expects, now)))
+		xct_flow_unexpect(eng, flow);
 	while ((flow = xct_wheel_next(&eng->wheel, now, &budget))) {
 		xct_flow_tell_end(eng, flow);
 		flow_remove(eng, flow);
@@ -262,6 +271,8 @@ void xct_flow_describe(const struct xct_engine *eng,
 		info->state = flow->track.sctp.state;
 		memcpy(info->vtag, flow->track.sctp.vtag, sizeof(info->vtag));
 	}
+	if (flow->status & XCT_STATUS_HELPED)
+		info->helper = xct_table_help(&eng->table, flow)->helper;
 	info->has_counters = eng->cfg.accounting;
 	info->has_timestamps = eng->cfg.timestamps;
 }
@@ -357,6 +368,7 @@ void xct_engine_stats(const struct xct_engine *eng,
 	stats->flows = eng->table.n_flows - eng->n_unconfirmed;
 	stats->used_flows = eng->table.n_flows;
 	stats->max_flows = eng->table.max_flows;
+	stats->expects = eng->expects.n;
 }
 
 void xct_engine_set_ruleset(struct xct_engine *eng,
@@ -439,7 +451,8 @@ static size_t engine_room(void)
 
 size_t xct_engine_work_size(uint32_t max_flows)
 {
-	return engine_room() + xct_table_work_size(max_flows);
+	return engine_room() + xct_expects_work_size() +
+	       xct_table_work_size(max_flows);
 }
 
 struct adoption {
@@ -447,6 +460,19 @@ struct adoption {
 	struct xct_attach_report *report;
 	xct_msec now;
 };
+
+/* Of a record that is torn, nothing that is an index is out of bounds. */
+static void adopt_help(const struct adoption *a, struct xct_flow *flow)
+{
+	struct xct_help *help = xct_table_help(&a->eng->table, flow);
+
+	if (!xct_helper(help->helper) ||
+	    help->n_lines[XCT_DIR_ORIG] > XCT_HELP_LINES ||
+	    help->n_lines[XCT_DIR_REPLY] > XCT_HELP_LINES)
+		flow->status &= ~XCT_STATUS_HELPED;
+	else
+		(void)xct_expect_adopt(&a->eng->expects, flow, a->now);
+}
 
 static bool adopt(void *ctx, struct xct_flow *flow)
 {
@@ -468,6 +494,8 @@ static bool adopt(void *ctx, struct xct_flow *flow)
 	}
 	if (!is_confirmed(flow))
 		a->eng->n_unconfirmed++;
+	if (flow->status & XCT_STATUS_HELPED)
+		adopt_help(a, flow);
 	xct_wheel_add(&a->eng->wheel, flow);
 	a->report->adopted++;
 	return true;
@@ -492,9 +520,12 @@ int xct_engine_attach(struct xct_engine **out, void *region, void *work,
 	report->was_new = header->magic == 0;
 	xct_wheel_init(&eng->wheel, xct_region_flows(region),
 		       xct_region_cold(region, max_flows), now);
+	xct_expects_init(&eng->expects, &eng->table,
+			 (char *)work + engine_room());
 	err = xct_table_attach(&eng->table, region,
-			       (char *)work + engine_room(), max_flows,
-			       &cfg->seed, adopt, &a, &refused);
+			       (char *)work + engine_room() +
+				       xct_expects_work_size(),
+			       max_flows, &cfg->seed, adopt, &a, &refused);
 	if (err)
 		return err;
 	report->torn = refused - report->expired - report->gone;

@@ -37,6 +37,7 @@ struct xct_event {
 		XCT_EVENT_LOG,	   /* a rule with log matched */
 		XCT_EVENT_INVALID, /* log_invalid is on */
 		XCT_EVENT_TABLE_FULL,
+		XCT_EVENT_ANNOUNCED, /* a helper's text was rewritten */
 		XCT_EVENT_TYPES,
 	} type;
 	const struct xct_rule *rule;
@@ -46,6 +47,10 @@ struct xct_event {
 	struct xct_cell cell; /* INVALID: if the protocol has states */
 	uint32_t excess;      /* .. bytes beyond a limit of the window */
 	uint32_t bytes;
+	/* ANNOUNCED: where a connection was to go, and where it goes now */
+	uint8_t helper; /* enum xct_helper_id */
+	struct xct_addr announced[2];
+	xct_be16 port[2];
 };
 
 /* Of a masqueraded flow's address. */
@@ -104,6 +109,10 @@ struct xct_engine_config {
 	X(insert_failed, "flows that could not be made")               \
 	X(clash_resolve, "source ports changed to keep tuples unique") \
 	X(edited, "packets rewritten")                                 \
+	X(announced, "packets whose announcement was rewritten")       \
+	X(expect_create, "announced connections that were expected")   \
+	X(expect_new, "expected connections that have come")           \
+	X(expect_delete, "expectations that are over")                 \
 	X(accepted, "packets accepted")                                \
 	X(dropped, "packets dropped")
 
@@ -118,6 +127,7 @@ struct xct_engine_stats {
 	uint32_t used_flows; /* with those that are not confirmed yet */
 	uint32_t peak_flows; /* the most that were in use at once */
 	uint32_t max_flows;  /* capacity */
+	uint32_t expects;    /* connections that are expected now */
 };
 
 struct xct_engine; /* opaque */
@@ -260,6 +270,17 @@ bool xct_engine_update(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
 		       const struct xct_flow_update *update, uint32_t max,
 		       bool (*fn)(void *ctx, const struct xct_flow_info *info),
 		       void *ctx);
+
+/* The same walk, showing what flows expect. */
+bool xct_engine_expects(
+	struct xct_engine *eng, uint32_t *cursor, xct_msec now, uint32_t max,
+	bool (*fn)(void *ctx, const struct xct_expect_info *info), void *ctx);
+
+/* The same walk, after which nobody expects @tuple (whose source port is not
+ * looked at), or anything, if its family is 0. *@count grows by those who did. */
+bool xct_engine_unexpect(struct xct_engine *eng, uint32_t *cursor, xct_msec now,
+			 const struct xct_tuple *tuple, uint32_t max,
+			 uint64_t *count);
 
 /* Can @change be made to flows of @proto (-1: of any)? 0; -EBUSY: it asks for a
  * status that only the engine gives; -EINVAL: a value is impossible. */

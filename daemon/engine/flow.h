@@ -13,7 +13,7 @@
 #include "common/flow_info.h"
 #include "common/names.h"
 
-#define XCT_REGION_VERSION 5
+#define XCT_REGION_VERSION 6
 
 #define XCT_FLOW_NONE UINT32_MAX /* no flow: end of a list */
 
@@ -75,12 +75,16 @@ union xct_track {
 /* Of a flow's status, and nobody's business but the engine's: a packet has
  * changed what is told of the flow, but has not gone on yet; the hooks queue
  * packets of direction @dir before routing, so that they are tracked there; the
- * flow has labels, which stand behind the records (table.h). */
+ * flow has labels, or a helper, which stand behind the records (table.h); it was
+ * expected, and the source that its master has chosen for it stands in its reply
+ * tuple. */
 #define XCT_STATUS_NEWS		  (UINT32_C(1) << 30)
 #define XCT_STATUS_NEWS_STATE	  (UINT32_C(1) << 31) /* .. its state */
 #define XCT_STATUS_MET_EARLY(dir) (UINT32_C(1) << (28 + (dir)))
 #define XCT_STATUS_LABELS	  (UINT32_C(1) << 27)
-#define XCT_STATUS_PRIVATE	  (UINT32_C(31) << 27)
+#define XCT_STATUS_HELPED	  (UINT32_C(1) << 26)
+#define XCT_STATUS_FOLLOWS	  (UINT32_C(1) << 25)
+#define XCT_STATUS_PRIVATE	  (UINT32_C(127) << 25)
 
 /* A direction of a connection, and what has gone that way. */
 struct xct_flow_side {
@@ -115,6 +119,34 @@ struct xct_flow_cold {
 	uint32_t timer_next; /* of a free record: the next free one */
 	uint32_t timer_prev;
 };
+
+/* Sequence numbers that one end sends, and that reach the other changed by
+ * .before; those above .pos by .after. */
+struct xct_seqadj {
+	uint32_t pos; /* as sent */
+	int32_t before;
+	int32_t after;
+};
+
+#define XCT_HELP_LINES 2 /* ends of lines that are remembered */
+
+/* What the helper of a flow knows: see helper.h; of what it expects, expect.h. */
+struct xct_help {
+	xct_msec expires_at; /* of the expectation */
+	struct xct_seqadj adjust[XCT_DIRS];
+	uint32_t line[XCT_DIRS][XCT_HELP_LINES]; /* where one begins */
+	uint8_t n_lines[XCT_DIRS];
+	uint8_t helper;	    /* enum xct_helper_id */
+	uint8_t expects;    /* 0: nothing; else 1 + direction announced in */
+	xct_be16 port;	    /* that is expected */
+	xct_be16 port_said; /* and the one that was announced before NAT */
+	/* Neighbours in the list of expectations: rebuilt on attach. */
+	uint32_t next;
+	uint32_t prev;
+};
+
+_Static_assert(sizeof(struct xct_help) == 64,
+	       "a line, of the few that need it");
 
 #define XCT_CACHE_LINE 64
 

@@ -85,12 +85,19 @@ static XCT_APART bool is_related(const struct xct_visit *v)
 	return xct_addr_equal(&dst, &v->flow->side[v->dir].tuple.dst);
 }
 
+static inline enum xct_class class_of_new(const struct xct_flow *flow)
+{
+	return flow->status & XCT_STATUS_EXPECTED ? XCT_CLASS_RELATED
+						  : XCT_CLASS_NEW;
+}
+
 static inline void set_flow_class(struct xct_visit *v)
 {
-	bool is_new = v->dir == XCT_DIR_ORIG &&
-		      !(v->flow->status & XCT_STATUS_SEEN_REPLY);
-
-	xct_visit_set_class(v, is_new ? XCT_CLASS_NEW : XCT_CLASS_ESTABLISHED);
+	if (v->dir == XCT_DIR_ORIG &&
+	    !(v->flow->status & XCT_STATUS_SEEN_REPLY))
+		xct_visit_set_class(v, class_of_new(v->flow));
+	else
+		xct_visit_set_class(v, XCT_CLASS_ESTABLISHED);
 }
 
 /* What the packet has changed is told when it goes on. If it does not, then
@@ -170,7 +177,31 @@ enum xct_tracked xct_path_track(struct xct_visit *v)
 	return tracked;
 }
 
-struct xct_flow *xct_path_open(struct xct_visit *v)
+/* It has the mark of its master, and its address where that one has changed. */
+static XCT_APART void take_after(struct xct_visit *v, struct xct_flow *draft,
+				 const struct xct_flow *master)
+{
+	struct xct_table *tbl = &v->eng->table;
+	struct xct_flow_cold *cold = xct_table_cold(tbl, draft);
+	const struct xct_flow_cold *old = xct_table_cold(tbl, master);
+	struct xct_tuple leaving = v->tuple;
+
+	draft->status |= XCT_STATUS_EXPECTED;
+	cold->mark = old->mark;
+	if (!xct_path_follow(v, master, &leaving))
+		return;
+	draft->status |= XCT_STATUS_FOLLOWS;
+	if (leaving.dport != v->tuple.dport ||
+	    !xct_addr_equal(&leaving.dst, &v->tuple.dst))
+		draft->status |= XCT_STATUS_DST_NAT;
+	if (xct_addr_equal(&leaving.src,
+			   &master->side[XCT_DIR_REPLY].tuple.dst))
+		cold->masq_if = old->masq_if;
+	(void)xct_tuple_invert(&leaving, &draft->side[XCT_DIR_REPLY].tuple);
+}
+
+struct xct_flow *xct_path_open(struct xct_visit *v,
+			       const struct xct_flow *master)
 {
 	struct xct_flow *draft = xct_table_draft(&v->eng->table);
 
@@ -190,7 +221,9 @@ struct xct_flow *xct_path_open(struct xct_visit *v)
 		xct_policy_invalid_flow(v);
 		return NULL;
 	}
-	xct_visit_set_class(v, XCT_CLASS_NEW);
+	if (master)
+		take_after(v, draft, master);
+	xct_visit_set_class(v, class_of_new(draft));
 	draft->side[XCT_DIR_ORIG].packets = 1;
 	draft->side[XCT_DIR_ORIG].bytes = v->pkt.l3_len;
 	return draft;
@@ -271,41 +304,27 @@ static XCT_APART void note_dying(struct xct_visit *v, unsigned int halves)
 	xct_dead_note(&v->eng->dead, &onward, v->flow, v->dir, v->now);
 }
 
-/*
- * No flow: does a rule translate the destination? If none does, nothing is done
- * and nothing remembered: what the packet opens is the late hook's to decide.
- */
-static XCT_APART void early_unknown(struct xct_visit *v)
+/* Open a flow whose destination becomes that of @leaving, by @rule or since
+ * @master expects it so; one of them may be NULL. */
+static void early_open(struct xct_visit *v, const struct xct_flow *master,
+		       const struct xct_rule *rule, struct xct_tuple *leaving)
 {
-	const struct xct_rule *rule = NULL;
-	struct xct_tuple leaving = v->tuple;
-	struct xct_flow *draft;
+	struct xct_flow *draft = xct_path_open(v, master);
 
-	if (!v->is_error && !xct_policy_destination(v, &rule, &leaving))
-		return;
-	if (!rule || xct_tuple_equal(&leaving, &v->tuple)) {
-		if (rule)
-			xct_policy_count(v, rule);
-		if (v->is_dying)
-			note_dying(v, 0);
-		/* What it would open, nobody will remember. */
-		if (!v->is_dying || xct_path_open(v))
-			xct_visit_accept(v, XCT_STAGE_FRESH);
-		return;
-	}
-	draft = xct_path_open(v);
 	if (!draft)
 		return;
-	xct_policy_count(v, rule);
-	if (!reserve_reply(v, draft, &leaving)) {
+	if (rule)
+		xct_policy_count(v, rule);
+	if (!reserve_reply(v, draft, leaving)) {
 		v->eng->stats.insert_failed++;
 		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
 		return;
 	}
 	draft->status |= XCT_STATUS_DST_NAT;
-	xct_policy_mark(v, draft, rule);
+	if (rule)
+		xct_policy_mark(v, draft, rule);
 	/* Kept for this host's error alone, which it translates. */
-	if (dies_on_the_way_to(v, &leaving.dst))
+	if (dies_on_the_way_to(v, &leaving->dst))
 		draft->status |= XCT_STATUS_DYING;
 	v->dir = XCT_DIR_ORIG; /* also of what was an answer before */
 	v->flow = xct_visit_enter(v, draft);
@@ -318,6 +337,45 @@ static XCT_APART void early_unknown(struct xct_visit *v)
 			note_dying(v, XCT_HALF_DST);
 		xct_visit_accept(v, XCT_STAGE_ROUTED);
 	}
+}
+
+/* @master, or the flow that has taken its place, expected what has come. */
+static void fulfil(struct xct_visit *v, struct xct_flow *master, uint64_t id)
+{
+	if (master && master->id == id)
+		xct_path_fulfil(v, master);
+}
+
+/*
+ * No flow: does a rule translate the destination, or the flow that expects this
+ * one? If none does, nothing is done and nothing remembered: what the packet
+ * opens is the late hook's to decide.
+ */
+static XCT_APART void early_unknown(struct xct_visit *v)
+{
+	struct xct_flow *master = xct_path_expected(v);
+	const uint64_t id = master ? master->id : 0;
+	const struct xct_rule *rule = NULL;
+	struct xct_tuple leaving = v->tuple;
+
+	if (!v->is_error && !(master && xct_path_follow(v, master, &leaving)) &&
+	    !xct_policy_destination(v, &rule, &leaving))
+		return;
+	if (leaving.dport == v->tuple.dport &&
+	    xct_addr_equal(&leaving.dst, &v->tuple.dst)) {
+		if (rule)
+			xct_policy_count(v, rule);
+		if (v->is_dying)
+			note_dying(v, 0);
+		/* What it would open, nobody will remember. */
+		if (!v->is_dying || xct_path_open(v, master))
+			xct_visit_accept(v, XCT_STAGE_FRESH);
+		if (v->is_dying)
+			fulfil(v, master, id);
+		return;
+	}
+	early_open(v, master, rule, &leaving);
+	fulfil(v, master, id);
 }
 
 void xct_path_end(struct xct_visit *v, enum xct_stage stage)
@@ -339,9 +397,11 @@ static XCT_APART void finish_last(struct xct_visit *v, enum xct_stage stage)
 
 /* A packet of v->flow is done with here. What it has changed is told now, and
  * not at the late hook: another packet may come before it. */
-static inline void finish(struct xct_visit *v, enum xct_stage stage,
-			  enum xct_tracked tracked)
+static XCT_APART void finish_apart(struct xct_visit *v, enum xct_stage stage,
+				   enum xct_tracked tracked)
 {
+	if (v->flow->status & XCT_STATUS_HELPED && !xct_path_assist(v))
+		return;
 	xct_visit_accept(v, stage);
 	if (tracked == XCT_TRACKED_LAST)
 		finish_last(v, stage);
@@ -349,10 +409,23 @@ static inline void finish(struct xct_visit *v, enum xct_stage stage,
 		xct_flow_tell_news(v->eng, v->flow);
 }
 
+/* The same: for most packets there is no more to do. */
+static inline void finish(struct xct_visit *v, enum xct_stage stage,
+			  enum xct_tracked tracked)
+{
+	const uint32_t more =
+		XCT_STATUS_NEWS | XCT_STATUS_NEWS_STATE | XCT_STATUS_HELPED;
+
+	if (tracked == XCT_TRACKED_LAST || v->flow->status & more)
+		finish_apart(v, stage, tracked);
+	else
+		xct_visit_accept(v, stage);
+}
+
 void xct_path_finish(struct xct_visit *v, enum xct_stage stage,
 		     enum xct_tracked tracked)
 {
-	finish(v, stage, tracked);
+	finish_apart(v, stage, tracked);
 }
 
 static void early_known(struct xct_visit *v)
@@ -372,6 +445,8 @@ static void early_known(struct xct_visit *v)
 		xct_visit_accept(v, XCT_STAGE_FRESH);
 		return;
 	}
+	if (v->flow->status & XCT_STATUS_HELPED)
+		xct_path_assist_begin(v);
 	if (!v->is_dying && !v->is_error)
 		v->flow->status |= XCT_STATUS_MET_EARLY(v->dir);
 	tracked = xct_path_track(v);
@@ -391,8 +466,10 @@ static void early_known(struct xct_visit *v)
 		stage = XCT_STAGE_ROUTED;
 	if (!xct_path_translate(v, halves & XCT_HALF_DST))
 		return;
-	if (v->is_dying || (halves & XCT_HALF_DST && dies_here(v)))
+	if (v->is_dying || (halves & XCT_HALF_DST && dies_here(v))) {
+		v->is_dying = true;
 		note_dying(v, halves);
+	}
 	if (stage == XCT_STAGE_ROUTED)
 		xct_table_touch_routed(&v->eng->table, v->flow);
 	finish(v, stage, tracked);
@@ -400,14 +477,13 @@ static void early_known(struct xct_visit *v)
 
 /* ---- late hooks ---- */
 
-static XCT_APART void late_unknown(struct xct_visit *v)
+static void late_open(struct xct_visit *v, const struct xct_flow *master)
 {
-	struct xct_flow *draft = xct_path_open(v);
+	struct xct_flow *draft = xct_path_open(v, master);
 
 	if (!draft)
 		return;
-	if (v->eng->rs &&
-	    !xct_policy_filter(v, &v->tuple, draft, XCT_CLASS_NEW))
+	if (v->eng->rs && !xct_policy_filter(v, &v->tuple, draft, v->res->cls))
 		return;
 	if (!xct_policy_source(v, draft, false))
 		return;
@@ -423,6 +499,20 @@ static XCT_APART void late_unknown(struct xct_visit *v)
 		xct_flow_tell(v->eng, v->flow, XCT_FLOW_NEW,
 			      XCT_FLOW_PARTS_NEW);
 	}
+}
+
+static XCT_APART void late_unknown(struct xct_visit *v)
+{
+	struct xct_flow *master = xct_path_expected(v);
+	const uint64_t id = master ? master->id : 0;
+	struct xct_tuple leaving;
+
+	/* It has been routed already: as it is, it was not expected. */
+	if (master && xct_path_follow(v, master, &leaving) &&
+	    !xct_addr_equal(&leaving.dst, &v->tuple.dst))
+		master = NULL;
+	late_open(v, master);
+	fulfil(v, master, id);
 }
 
 static void late_known(struct xct_visit *v)
@@ -443,6 +533,8 @@ static void late_known(struct xct_visit *v)
 		xct_visit_drop(v, XCT_REASON_LATE_HOOK);
 		return;
 	}
+	if (v->flow->status & XCT_STATUS_HELPED)
+		xct_path_assist_begin(v);
 	if (!v->is_error)
 		v->flow->status &= ~XCT_STATUS_MET_EARLY(v->dir);
 	tracked = xct_path_track(v);
@@ -470,10 +562,10 @@ static XCT_APART void late_routed(struct xct_visit *v)
 	}
 	v->res->cls = v->is_error ? XCT_CLASS_RELATED : XCT_CLASS_ESTABLISHED;
 	if (!(v->flow->status & XCT_STATUS_CONFIRMED)) {
-		v->res->cls = XCT_CLASS_NEW;
+		v->res->cls = class_of_new(v->flow);
 		xct_flow_routed_tuple(v->flow, &routed);
 		if ((v->eng->rs &&
-		     !xct_policy_filter(v, &routed, v->flow, XCT_CLASS_NEW)) ||
+		     !xct_policy_filter(v, &routed, v->flow, v->res->cls)) ||
 		    !xct_policy_source(v, v->flow, true)) {
 			xct_flow_delete(v->eng, v->flow);
 			return;

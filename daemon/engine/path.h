@@ -25,9 +25,10 @@ static inline bool xct_path_is_redirect(const struct xct_visit *v)
 /* Let the tracker look at a packet of v->flow. */
 enum xct_tracked xct_path_track(struct xct_visit *v);
 
-/* Draft a flow of the first packet of a connection. NULL if it can open none;
- * the verdict is then made. */
-struct xct_flow *xct_path_open(struct xct_visit *v);
+/* Draft a flow of the first packet of a connection, which @master expects (NULL:
+ * nobody does). NULL if it can open none; the verdict is then made. */
+struct xct_flow *xct_path_open(struct xct_visit *v,
+			       const struct xct_flow *master);
 
 /* A packet of v->flow is done with here. */
 void xct_path_finish(struct xct_visit *v, enum xct_stage stage,
@@ -77,5 +78,29 @@ static inline bool xct_path_translate(struct xct_visit *v, unsigned int halves)
 {
 	return !halves || xct_path_rewrite(v, halves);
 }
+
+/*
+ * A packet of v->flow, which has a helper: before it is tracked, have it
+ * acknowledge what was sent; once it is tracked and translated, have the helper
+ * read it, and rewrite what it announces as NAT has changed the flow. False: the
+ * verdict is made.
+ */
+void xct_path_assist_begin(struct xct_visit *v);
+bool xct_path_assist(struct xct_visit *v);
+
+/* The first of the two, of a header that is quoted and stays as it is. */
+void xct_path_assist_quoted(struct xct_visit *v);
+
+/* The flow that expects the connection which v's packet opens, or NULL. */
+struct xct_flow *xct_path_expected(const struct xct_visit *v);
+
+/* What is expected by a translated flow goes to where the one that has announced
+ * it is, and comes from where that one sends to: make @leaving such a tuple.
+ * False: @master is not translated, so rules may say what they like. */
+bool xct_path_follow(const struct xct_visit *v, const struct xct_flow *master,
+		     struct xct_tuple *leaving);
+
+/* The connection that @master expected has come. */
+void xct_path_fulfil(struct xct_visit *v, struct xct_flow *master);
 
 #endif

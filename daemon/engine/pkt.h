@@ -34,6 +34,7 @@ struct xct_meta {
 	uint32_t in_if;	      /* interface index, 0: none */
 	uint32_t out_if;      /* 0: none, or not known yet */
 	uint32_t mark;	      /* the packet's, without the stage's bits */
+	uint16_t room;	      /* bytes behind the packet that it may grow by */
 	uint8_t hook;	      /* enum xct_hook */
 	uint8_t stage;	      /* enum xct_stage, from the packet's mark */
 	bool csum_partial;    /* the checksum is not filled in yet */

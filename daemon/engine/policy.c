@@ -145,6 +145,9 @@ void xct_policy_mark(struct xct_visit *v, struct xct_flow *flow,
 	if (xct_labels_any(&rule->labels) &&
 	    xct_flow_change_labels(v->eng, flow, &rule->labels, NULL))
 		parts |= XCT_FLOW_PART_LABELS;
+	/* As the kernel: what was expected has none. */
+	if (rule->helper && !(flow->status & XCT_STATUS_EXPECTED))
+		xct_flow_set_helper(v->eng, flow, rule->helper);
 	/* Else its beginning is to be told. */
 	if (parts && flow->status & XCT_STATUS_CONFIRMED)
 		xct_flow_tell(v->eng, flow, XCT_FLOW_UPDATE, parts);
@@ -194,7 +197,8 @@ bool xct_policy_filter(struct xct_visit *v, const struct xct_tuple *now,
 	}
 	if (action == XCT_ACT_ACCEPT)
 		return true;
-	if (action == XCT_ACT_REJECT && cls == XCT_CLASS_NEW)
+	if (action == XCT_ACT_REJECT && cls != XCT_CLASS_INVALID &&
+	    !v->is_error)
 		reject_packet(v, orig, how);
 	else
 		xct_visit_drop(v, reason);
@@ -380,7 +384,14 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 
 	xct_flow_routed_tuple(flow, &routed);
 	leaving = routed;
-	rule = source_rule(v, flow, &routed);
+	if (flow->status & XCT_STATUS_FOLLOWS) {
+		rule = NULL;
+		range.addr.family = routed.family;
+		range.addr.first = range.addr.last =
+			flow->side[XCT_DIR_REPLY].tuple.dst;
+	} else {
+		rule = source_rule(v, flow, &routed);
+	}
 	if (rule) {
 		xct_policy_count(v, rule);
 		xct_policy_mark(v, flow, rule);
@@ -396,7 +407,8 @@ bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 		xct_visit_drop(v, XCT_REASON_NAT_EXHAUSTED);
 		return false;
 	}
-	if (!rule && !xct_tuple_equal(&leaving, &routed))
+	if (!rule && !(flow->status & XCT_STATUS_FOLLOWS) &&
+	    !xct_tuple_equal(&leaving, &routed))
 		eng->stats.clash_resolve++;
 	if (rule && rule->action == XCT_ACT_MASQUERADE)
 		cold->masq_if = v->meta->out_if;

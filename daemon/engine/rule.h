@@ -113,8 +113,9 @@ struct xct_rule {
 	uint8_t reject; /* enum xct_reject */
 	bool log;	/* report each connection it matches */
 	bool has_mark;
-	bool is_local; /* DNAT, redirect: for connections this host makes */
-	uint32_t mark; /* the flow's mark is set to this */
+	bool is_local;	/* DNAT, redirect: for connections this host makes */
+	uint8_t helper; /* enum xct_helper_id: reads in the connection */
+	uint32_t mark;	/* the flow's mark is set to this */
 	struct xct_labels labels; /* the flow gets these */
 	uint32_t id;		  /* index of its counter in xct_ruleset.hits */
 	uint32_t line;		  /* in the file */

@@ -14,14 +14,16 @@
  */
 #include <assert.h>
 
+#include "daemon/engine/helper.h"
 #include "daemon/engine/visit.h"
 
 #define ID_MAX	    (UINT64_C(1) << 62) /* ids never wrap */
 #define AGE_MAX_MS  (UINT64_C(1) << 62)
 #define LEFT_MAX_MS (XCT_L4_TIMEOUT_MAX * UINT64_C(1000))
 
-#define STATUS_SAVED \
-	(XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | XCT_STATUS_FIXED_TIMEOUT)
+#define STATUS_SAVED                                                        \
+	(XCT_STATUS_EXPECTED | XCT_STATUS_SEEN_REPLY | XCT_STATUS_ASSURED | \
+	 XCT_STATUS_FIXED_TIMEOUT)
 #define STATUS_IMPLIED \
 	(XCT_STATUS_CONFIRMED | XCT_STATUS_SRC_NAT | XCT_STATUS_DST_NAT)
 
@@ -46,6 +48,19 @@ enum xct_masq xct_flow_masq(const struct xct_engine *eng, struct xct_flow *flow)
 
 /* ---- saving ---- */
 
+/* What it expects is not saved: it would be over before anybody comes. */
+static void save_help(const struct xct_help *help, struct xct_saved_help *saved)
+{
+	saved->helper = help->helper;
+	for (int dir = 0; dir < XCT_DIRS; dir++) {
+		saved->n_lines[dir] = help->n_lines[dir];
+		saved->adjust[dir].pos = help->adjust[dir].pos;
+		saved->adjust[dir].before = help->adjust[dir].before;
+		saved->adjust[dir].after = help->adjust[dir].after;
+	}
+	memcpy(saved->line, help->line, sizeof(saved->line));
+}
+
 static void save(const struct xct_engine *eng, const struct xct_flow *flow,
 		 xct_msec now, struct xct_saved_flow *saved)
 {
@@ -69,6 +84,8 @@ static void save(const struct xct_engine *eng, const struct xct_flow *flow,
 	saved->status = flow->status & (STATUS_SAVED | STATUS_IMPLIED);
 	saved->mark = cold->mark;
 	saved->labels = xct_table_labels(&eng->table, flow);
+	if (flow->status & XCT_STATUS_HELPED)
+		save_help(xct_table_help(&eng->table, flow), &saved->help);
 	/* Of an interface that has just gone: its flows are about to. */
 	if (cold->masq_if && host->ifname &&
 	    !host->ifname(host->ctx, cold->masq_if, saved->masq_if))
@@ -128,6 +145,34 @@ static bool take_track(const struct xct_saved_flow *saved,
 	return !memcmp(saved->track, none, sizeof(none));
 }
 
+static bool take_help(struct xct_engine *eng,
+		      const struct xct_saved_flow *saved,
+		      struct xct_flow *draft)
+{
+	static const struct xct_saved_help none;
+	const struct xct_saved_help *from = &saved->help;
+	struct xct_help *help = xct_table_help(&eng->table, draft);
+	const struct xct_helper_ops *ops = xct_helper(from->helper);
+
+	if (!from->helper)
+		return !memcmp(from, &none, sizeof(none));
+	if (!ops || ops->proto != draft->side[XCT_DIR_ORIG].tuple.proto ||
+	    from->reserved || from->pad)
+		return false;
+	xct_flow_set_helper(eng, draft, from->helper);
+	for (int dir = 0; dir < XCT_DIRS; dir++) {
+		if (from->n_lines[dir] > XCT_HELP_LINES)
+			return false;
+		help->n_lines[dir] = from->n_lines[dir];
+		help->adjust[dir] =
+			(struct xct_seqadj){ from->adjust[dir].pos,
+					     from->adjust[dir].before,
+					     from->adjust[dir].after };
+	}
+	memcpy(help->line, from->line, sizeof(help->line));
+	return true;
+}
+
 static enum xct_restored take_masq(const struct xct_engine *eng,
 				   const struct xct_saved_flow *saved,
 				   struct xct_flow *draft)
@@ -160,7 +205,8 @@ enum xct_restored xct_engine_restore(struct xct_engine *eng,
 	    saved->left_ms > LEFT_MAX_MS ||
 	    saved->status & ~(uint32_t)(STATUS_SAVED | STATUS_IMPLIED))
 		return XCT_RESTORED_REFUSED;
-	if (!take_tuples(saved, draft) || !take_track(saved, draft, now))
+	if (!take_tuples(saved, draft) || !take_track(saved, draft, now) ||
+	    !take_help(eng, saved, draft))
 		return XCT_RESTORED_REFUSED;
 	if (!saved->left_ms)
 		return XCT_RESTORED_EXPIRED;

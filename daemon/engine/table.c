@@ -36,8 +36,11 @@ static uint32_t source_size(uint32_t max_flows)
 
 size_t xct_table_region_size(uint32_t max_flows)
 {
-	return xct_region_labels_offset(max_flows) +
-	       ((size_t)max_flows + 1) * sizeof(struct xct_labels);
+	size_t labels = xct_region_labels_offset(max_flows) +
+			((size_t)max_flows + 1) * sizeof(struct xct_labels);
+
+	return ((labels + 63) & ~(size_t)63) +
+	       ((size_t)max_flows + 2) * sizeof(struct xct_help);
 }
 
 size_t xct_table_work_size(uint32_t max_flows)
@@ -445,13 +448,20 @@ static bool is_ours(const struct xct_region_header *header, uint32_t max_flows)
 static void undo_unsettled(struct xct_region_header *header)
 {
 	struct xct_journal *journal = &header->journal;
+	uint32_t dir = journal->dir & ~XCT_JOURNAL_HELP;
+	struct xct_help *help = xct_region_help(header, header->max_flows),
+			*kept;
 	struct xct_flow_side *side;
 	struct xct_flow *flow;
 
 	if (journal->number != 0 && journal->number <= header->max_flows &&
-	    journal->dir < XCT_DIRS) {
+	    dir < XCT_DIRS) {
 		flow = &xct_region_flows(header)[journal->number - 1];
-		side = &flow->side[journal->dir];
+		side = &flow->side[dir];
+		kept = &help[header->max_flows + 1];
+		if (journal->dir & XCT_JOURNAL_HELP &&
+		    kept->next < header->max_flows)
+			help[kept->next] = *kept; /* links are made anew */
 		if (!journal->status)
 			flow->id = 0;
 		flow->expires_at = journal->expires_at;
@@ -482,6 +492,10 @@ void xct_table_set_back(void *region, uint32_t max_flows, xct_msec by)
 		if (!flows[i].id)
 			continue;
 		set_back(&flows[i].expires_at, by);
+		if (flows[i].status & XCT_STATUS_HELPED)
+			set_back(&xct_region_help(region, max_flows)[i]
+					  .expires_at,
+				 by);
 		cold[i].created_at -= by; /* xct_flow_age() */
 		if (flows[i].side[XCT_DIR_ORIG].tuple.proto == IPPROTO_UDP)
 			set_back(&flows[i].track.udp.stream_at, by);
@@ -543,6 +557,7 @@ int xct_table_attach(struct xct_table *tbl, void *region, void *work,
 	tbl->flows = xct_region_flows(region);
 	tbl->cold = xct_region_cold(region, max_flows);
 	tbl->labels = xct_region_labels(region, max_flows);
+	tbl->help = xct_region_help(region, max_flows);
 	tbl->key = *key;
 	tbl->max_flows = max_flows;
 	tbl->n_flows = 0;

@@ -3,15 +3,15 @@
  * The flow table: records in the region, and the indexes that find them.
  *
  * The region is a header and @max_flows records: first of all of them what a
- * hit needs, then the rest; then, from a page of its own on, as many labels.
- * One more stands behind them: there a flow is drafted before it is entered.
- * Indexes (hash slots, links, free list) live in working memory or in the
- * records' link fields and are rebuilt by xct_table_attach() from the records
- * alone.
+ * hit needs, then the rest; then, from a page of its own on, as many labels,
+ * and what helpers know. One more stands behind them: there a flow is drafted
+ * before it is entered. Indexes (hash slots, links, free list) live in working
+ * memory or in the records' link fields and are rebuilt by xct_table_attach()
+ * from the records alone.
  *
- * Few flows have labels: XCT_STATUS_LABELS says which. Labels are read and
- * written where it is set, and nowhere else, so what no flow has costs no
- * memory.
+ * Few flows have labels, or a helper: XCT_STATUS_LABELS and XCT_STATUS_HELPED
+ * say which. These are read and written where that is set, and nowhere else, so
+ * what no flow has costs no memory.
  *
  *   main index   (flow, direction) by its tuple: each flow stands in it twice,
  *                so one look-up finds a packet's flow in either direction
@@ -39,7 +39,7 @@
  */
 struct xct_journal {
 	uint32_t number; /* of the record, from 1; 0: there is no such packet */
-	uint32_t dir;
+	uint32_t dir;	 /* and XCT_JOURNAL_HELP */
 	uint32_t status; /* 0, which no flow has: there was none */
 	uint32_t unused;
 	uint64_t packets;
@@ -48,6 +48,10 @@ struct xct_journal {
 	union xct_track track;
 	xct_msec expires_at;
 };
+
+/* What a helper knows of a flow, this one or another, was changed as well: it is
+ * put back from the entry behind the draft's, whose .next says which it is. */
+#define XCT_JOURNAL_HELP 0x100u
 
 struct xct_region_header {
 	/* The same in all layouts: */
@@ -71,7 +75,9 @@ struct xct_table {
 	struct xct_region_header *header;
 	struct xct_flow *flows;	    /* [max_flows + 1] .. */
 	struct xct_flow_cold *cold; /* .. and the rest of each .. */
-	struct xct_labels *labels;  /* .. and those of the few that have any */
+	struct xct_labels
+		*labels;       /* .. and those of the few that have any .. */
+	struct xct_help *help; /* .. and what helpers know, the journal too */
 	struct xct_siphash_key key;
 	struct xct_index main;
 	uint32_t *routed;
@@ -131,6 +137,14 @@ static inline struct xct_labels *xct_region_labels(void *region,
 	return (void *)((char *)region + xct_region_labels_offset(max_flows));
 }
 
+static inline struct xct_help *xct_region_help(void *region, uint32_t max_flows)
+{
+	struct xct_labels *end =
+		xct_region_labels(region, max_flows) + max_flows + 1;
+
+	return (void *)(((uintptr_t)end + 63) & ~(uintptr_t)63);
+}
+
 static inline uint32_t xct_table_index(const struct xct_table *tbl,
 				       const struct xct_flow *flow)
 {
@@ -165,6 +179,13 @@ static inline void xct_table_set_labels(struct xct_table *tbl,
 	flow->status |= XCT_STATUS_LABELS;
 }
 
+/* What the helper of @flow, in the table or drafted, knows. It has one. */
+static inline struct xct_help *xct_table_help(const struct xct_table *tbl,
+					      const struct xct_flow *flow)
+{
+	return &tbl->help[xct_table_index(tbl, flow)];
+}
+
 /* A packet of @flow in this direction is in the engine's hands, until
  * xct_table_settle(). */
 static inline void xct_table_note(struct xct_table *tbl,
@@ -193,6 +214,21 @@ static inline void xct_table_note_new(struct xct_table *tbl,
 	journal->status = 0;
 	atomic_signal_fence(memory_order_release);
 	journal->number = xct_table_index(tbl, flow) + 1;
+	atomic_signal_fence(memory_order_release);
+}
+
+/* The same packet, after one of the two above, changes what the helper of @flow
+ * knows: once. */
+static inline void xct_table_note_help(struct xct_table *tbl,
+				       const struct xct_flow *flow)
+{
+	struct xct_journal *journal = &tbl->header->journal;
+	struct xct_help *kept = &tbl->help[tbl->max_flows + 1];
+
+	*kept = *xct_table_help(tbl, flow);
+	kept->next = xct_table_index(tbl, flow);
+	atomic_signal_fence(memory_order_release);
+	journal->dir |= XCT_JOURNAL_HELP;
 	atomic_signal_fence(memory_order_release);
 }
 

@@ -13,6 +13,7 @@
 
 #include "daemon/engine/dead.h"
 #include "daemon/engine/engine.h"
+#include "daemon/engine/expect.h"
 #include "daemon/engine/expire.h"
 #include "daemon/engine/nat.h"
 #include "daemon/engine/pkt.h"
@@ -30,6 +31,7 @@ struct xct_engine {
 	struct xct_engine_config cfg;
 	struct xct_table table;
 	struct xct_wheel wheel;
+	struct xct_expects expects;
 	struct xct_random random;
 	const struct xct_ruleset *rs;
 	atomic_bool verifies; /* cfg.l4.checksum, for those without the lock */
@@ -42,6 +44,7 @@ struct xct_engine {
 	uint32_t n_unconfirmed; /* of the table's flows: nobody sees them yet */
 	struct xct_dead dead;	/* packets that died lately */
 	uint32_t nearly_full;	/* that many flows are: told when they are */
+	uint8_t heard[60];	/* a TCP header, before a helper's first look */
 };
 
 /* What is to be known of the zones of what @ifindex receives. */
@@ -143,7 +146,7 @@ bool xct_policy_destination(struct xct_visit *v, const struct xct_rule **rule,
 bool xct_policy_source(struct xct_visit *v, struct xct_flow *flow,
 		       bool is_known);
 
-/* Give @flow, a draft or in the table, the mark and labels of @rule. */
+/* Give @flow, a draft or in the table, mark, labels and helper of @rule. */
 void xct_policy_mark(struct xct_visit *v, struct xct_flow *flow,
 		     const struct xct_rule *rule);
 
@@ -210,6 +213,18 @@ static inline void xct_flow_tell_news(struct xct_engine *eng,
 /* Can a flow from the past go on as far as masquerading is concerned? */
 enum xct_masq xct_flow_masq(const struct xct_engine *eng,
 			    struct xct_flow *flow);
+
+/* Have the helper @id (enum xct_helper_id) read in @flow, a draft or in the
+ * table. */
+void xct_flow_set_helper(struct xct_engine *eng, struct xct_flow *flow,
+			 uint8_t id);
+
+void xct_expect_describe(const struct xct_engine *eng,
+			 const struct xct_flow *master, xct_msec now,
+			 struct xct_expect_info *info);
+
+/* @master, which expects something, does so no more; told. */
+void xct_flow_unexpect(struct xct_engine *eng, struct xct_flow *master);
 
 /* The late hook has accepted a flow that an early one has made. */
 void xct_flow_confirm(struct xct_engine *eng, struct xct_flow *flow);

@@ -20,7 +20,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-import routers  # noqa: E402 (needs the path above)
+import ftp  # noqa: E402, F401 (needs the path above)
+import routers  # noqa: E402
 import traffic  # noqa: E402
 import wire  # noqa: E402
 import entries  # noqa: E402 (routers has put it in reach)
@@ -48,6 +49,7 @@ class Difference(Exception):
 class Summary:
     def __init__(self):
         self.packets = self.forwarded = self.entries = self.comparisons = 0
+        self.expected = 0  # expectations that were compared
         self.classes = dict.fromkeys(routers.CLASSES, 0)
         self.known = collections.Counter()
 
@@ -57,7 +59,7 @@ class Summary:
         return (f"{self.packets} packets in, {self.forwarded} out, all bytes "
                 f"equal; classes equal: {classes}; {self.comparisons} "
                 f"comparisons of tables, {self.entries} entries at the last, "
-                "all equal" + "".join(
+                f"all equal; {self.expected} expectations" + "".join(
                     f"\n  {n} times not compared: {reason}"
                     for reason, n in self.known.items()))
 
@@ -456,6 +458,13 @@ class Run:
         lines = list(compare_tables(tables[0], [
             with_ports(entry, self.ports) for entry in tables[1]],
             time.monotonic() - started + self.lag))
+        if self.twins.has_helper:
+            expected = [router.expected() for router in self.twins.routers]
+            lines += [f"expected by the kernel alone: {line}"
+                      for line in expected[0] - expected[1]]
+            lines += [f"expected by xct alone: {line}"
+                      for line in expected[1] - expected[0]]
+            self.summary.expected += len(expected[0])
         (came, _), (ours, _) = self.classes()
         wrong = [name for name in ours
                  if not 0 <= came[name] - ours[name] <= self.refused]
@@ -671,8 +680,10 @@ def run_random(options):
         if options.seed is not None else \
         [random.randrange(1 << 30) for _ in range(options.count)]
     bad = 0
+    has_helper = not traffic.HELPED_KINDS.keys().isdisjoint(options.kinds or ())
     for nat in options.nat:
-        with routers.Twins(nat, tracking=options.tracking) as twins:
+        with routers.Twins(nat, tracking=options.tracking,
+                           has_helper=has_helper) as twins:
             for seed in seeds:
                 steps = traffic.scenario(seed, nat, options.kinds,
                                          options.packets)
@@ -730,7 +741,9 @@ def main():
                         default=list(NATS), help="of " + ",".join(NATS))
     parser.add_argument("--kinds", type=lambda s: s.split(","),
                         help="of " + ",".join([*traffic.ALL_KINDS,
-                                               *traffic.SLOW_KINDS]))
+                                               *traffic.SLOW_KINDS,
+                                               *traffic.HELPED_KINDS]) +
+                        "; with the last ones, port 21 has a helper")
     parser.add_argument("--tracking", choices=routers.TRACKING,
                         default="usual", help="how tracking is set up, of " +
                         ", ".join(routers.TRACKING))

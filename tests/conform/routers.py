@@ -307,10 +307,18 @@ class Router:
                                   stdout=subprocess.PIPE).stdout
 
 
+def expectations(text):
+    """Lines of conntrack -L expect, without their timeouts."""
+    return {line.split(" ", 1)[1] for line in text.splitlines()}
+
+
 class KernelRouter(Router):
-    def __init__(self, home, mtus, nat, tracking):
+    def __init__(self, home, mtus, nat, tracking, has_helper):
         super().__init__(home, "k", mtus)
         rules, _ = nat_rules(nat)
+        for tool in ("iptables", "ip6tables") if has_helper else ():
+            self.ns.run(tool, *"-t raw -A PREROUTING -p tcp --dport 21 -j CT "
+                        "--helper ftp".split())
         for family, tool in ((4, "iptables-restore"), (6, "ip6tables-restore")):
             lines = ["*mangle"]
             for chain in "ENTRY", "EXIT":
@@ -333,6 +341,12 @@ class KernelRouter(Router):
     def table(self):
         return entries.parse(self.command("conntrack", "-L"))
 
+    def expected(self):
+        # Without a family conntrack shows those of IPv4.
+        return expectations("".join(
+            self.command("conntrack", "-L", "expect", "-f", family)
+            for family in ("ipv4", "ipv6")))
+
     def flush(self):
         self.ns.run("conntrack", "-F")
 
@@ -348,15 +362,17 @@ class KernelRouter(Router):
 
 
 class XctRouter(Router):
-    def __init__(self, home, mtus, nat, tracking):
+    def __init__(self, home, mtus, nat, tracking, has_helper):
         super().__init__(home, "x", mtus)
         _, policy = nat_rules(nat)
         _, settings = TRACKING[tracking]
-        self.policy = policy + """
+        helper = "  forward: {rules: [{proto: tcp, dport: 21, helper: ftp}]}\n"
+        self.policy = policy + f"""
 filter:
   invalid: accept
+{helper if has_helper else ""}
 settings:
-  queue: {workers: 1}
+  queue: {{workers: 1}}
   accounting: yes
 """ + settings
         self.xctd = lab.Xctd(home, self.ns, self.policy)
@@ -368,6 +384,9 @@ settings:
 
     def table(self):
         return self.xctd.list()
+
+    def expected(self):
+        return expectations(self.xctd.ctl("list", "expect").stdout)
 
     def flush(self):
         self.xctd.ctl("flush")
@@ -382,8 +401,8 @@ class Twins:
     """Both routers, and the outside that is on all their wires."""
 
     def __init__(self, nat="none", lan_mtu=1500, wan_mtu=1400,
-                 tracking="usual"):
-        self.nat = nat
+                 tracking="usual", has_helper=False):
+        self.nat, self.has_helper = nat, has_helper
         self.mtus = {"lan": lan_mtu, "wan": wan_mtu}
         self.number = next(_serial)
         self.namespaces = []
@@ -394,8 +413,9 @@ class Twins:
             self.outside = self.namespace("o")
             self.outside.sysctl(net__ipv6__conf__all__disable_ipv6=1,
                                 net__ipv6__conf__default__disable_ipv6=1)
-            self.kernel = KernelRouter(self, self.mtus, nat, tracking)
-            self.xct = XctRouter(self, self.mtus, nat, tracking)
+            self.kernel = KernelRouter(self, self.mtus, nat, tracking,
+                                       has_helper)
+            self.xct = XctRouter(self, self.mtus, nat, tracking, has_helper)
         except BaseException:
             self.close()
             raise

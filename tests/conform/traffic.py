@@ -100,6 +100,7 @@ class End:
         self.isn = chance.choice((chance.randrange(MOD), MOD - 50, 0, 1000))
         self.next = self.isn
         self.acked = 0  # what it has acknowledged
+        self.shift = 0  # bytes that the other end gets more than it has sent
         self.scale = chance.choice((None, 0, 2, 7, 14))
         self.sack = chance.random() < 0.6
         self.stamps = chance.random() < 0.4
@@ -134,7 +135,7 @@ class Tcp:
         return (out + b"\1" * 3)[:(len(out) + 3) // 4 * 4][:40]
 
     def segment(self, who, flags, seq=None, ack=None, size=0, win=None,
-                sack=(), options=None):
+                sack=(), options=None, payload=None):
         end = self.ends[who]
         seq = end.next if seq is None else seq
         ack = end.acked if ack is None else ack
@@ -146,7 +147,7 @@ class Tcp:
                            ack % MOD if flags & ACK or ack else 0,
                            (5 + len(options) // 4) << 4, flags, win, 0, 0)
         return self.between.packet(who, wire.TCP,
-                                   head + options + bytes(size))
+                                   head + options + (payload or bytes(size)))
 
     def send(self, who, flags, size=0, **more):
         """The next segment of @who, which is then under way."""
@@ -159,7 +160,8 @@ class Tcp:
 
     def hear(self, who):
         """@who has got all that the other has sent."""
-        self.ends[who].acked = self.ends[1 - who].next
+        other = self.ends[1 - who]
+        self.ends[who].acked = other.next + other.shift
 
     def connection(self):
         """All of a connection, as a list."""
@@ -675,6 +677,7 @@ KINDS = {kind.__name__.replace("_", "-"): kind for kind in (
     tcp, tcp_lossy, tcp_hostile, tcp_walk, tcp_reuse, tcp_half_seen, udp,
     udplite, sctp, gre, icmp, generic, fragments, large, local, malformed)}
 SLOW_KINDS = {"udp-stream": udp_stream}
+HELPED_KINDS = {}  # for routers with helpers
 ALL_KINDS = [*KINDS, "errors", "expired"]
 
 
@@ -780,7 +783,7 @@ def scenario(seed, nat, kinds=None, packets=150):
     """About @packets packets of @kinds (default: all that are quick)."""
     kinds = list(kinds or ALL_KINDS)
     chance = random.Random(f"{seed} {nat} {' '.join(kinds)}")
-    makers = {**KINDS, **SLOW_KINDS}
+    makers = {**KINDS, **SLOW_KINDS, **HELPED_KINDS}
     wants_errors, wants_expired = "errors" in kinds, "expired" in kinds
     kinds = [kind for kind in kinds if kind in makers] or list(KINDS)
     talks, count = [], 0

@@ -23,6 +23,7 @@ static const char policy[] =
 	"  forward:\n"
 	"    default: accept\n"
 	"    rules:\n"
+	"      - {proto: tcp, dport: 21, accept: yes, helper: ftp}\n"
 	"      - {proto: udp, dport: 9, reject: yes}\n";
 
 static struct xct_config *config;
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	xct_engine_set_ruleset(eng, &config->ruleset);
 
 	while (size > 2) {
-		struct xct_meta meta = { .in_if = 1, .out_if = 2 };
+		struct xct_meta meta = { .in_if = 1, .out_if = 2, .room = 64 };
 		size_t len = data[0];
 		uint8_t *packet;
 
@@ -76,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (len > size)
 			len = size;
 		/* Of its own, so that a read beyond its end is seen. */
-		packet = malloc(len ? len : 1);
+		packet = malloc(len + meta.room);
 		if (!packet)
 			abort();
 		memcpy(packet, data, len);

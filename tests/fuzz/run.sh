@@ -22,7 +22,7 @@ command -v clang >/dev/null || {
 }
 libs=$(pkg-config --libs libnetfilter_queue libmnl libnfnetlink yaml-0.1 \
 	libsystemd jansson)
-sources=(common/*.c daemon/engine/*.c daemon/engine/l4/*.c)
+sources=(common/*.c daemon/engine/*.c daemon/engine/*/*.c)
 for file in daemon/*.c; do
 	[ "$file" = daemon/main.c ] || sources+=("$file")
 done

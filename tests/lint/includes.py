@@ -21,9 +21,9 @@ PARTS = {  # directory: directories it may include from
 # operations of trackers) are in the lowest layer that needs them.
 LAYERS = [
     {"csum", "pkt", "index", "flow", "l4.h", "rule"},
-    {"edit", "l4", "l4.c"},
+    {"edit", "l4", "l4.c", "seqadj", "helper"},
     {"table", "dead", "expire", "reply"},
-    {"nat", "migrate"},
+    {"nat", "migrate", "expect"},
     {"engine"},
 ]
 

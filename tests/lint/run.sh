@@ -76,7 +76,7 @@ check_symbols()
 
 	defined=$(nm --defined-only "$engine_lib" | awk 'NF == 3 { print $3 }' |
 		sort -u)
-	undefined=$(for object in daemon/engine/*.c daemon/engine/l4/*.c; do
+	undefined=$(for object in daemon/engine/*.c daemon/engine/*/*.c; do
 		nm -u "$(dirname "$engine_lib")/${object%.c}.o"
 	done | awk '{ print $2 }' | sort -u | grep -vxE "$allowed" |
 		grep -vxFf <(echo "$defined"))

@@ -52,6 +52,18 @@ def test_sysctls_and_settings(tracking):
              f"--seed 1 --packets 200 --kinds {','.join(kinds)}")
 
 
+@pytest.mark.parametrize("nat", conform.NATS)
+def test_ftp(nat):
+    """With a helper: announcements right, wrong and in pieces, what they become
+    by NAT, and what is expected after each."""
+    kinds = ["ftp", "ftp-lossy"]
+    with routers.Twins(nat, has_helper=True) as twins:
+        for seed in (1, 2):
+            same(twins, traffic.scenario(seed, nat, kinds, packets=200),
+                 f"tests/conform/conform.py --nat {nat} "
+                 f"--seed {seed} --kinds {','.join(kinds)} --packets 200")
+
+
 def test_udp_streams(twins):
     kinds = ["udp-stream"]
     same(twins, traffic.scenario(1, twins.nat, kinds, packets=12),

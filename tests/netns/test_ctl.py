@@ -230,7 +230,7 @@ def test_a_group_may_read_but_not_change(routed):
 
 
 FRAME = struct.Struct("=IIHH")
-MAGIC = 0x58435403
+MAGIC = 0x58435404
 LIST, RSP_END = 1, 67
 
 

@@ -625,5 +625,5 @@ def test_wrong_options(lab):
     xctd = lab.start_xctd("")
     for args in (("-E", "-e", "FOO"), ("-E", "-e", "NEW,"), ("-E", "-b", "x"),
                  ("-L", "-e", "NEW"), ("-L", "-b", "9"), ("-L", "-o", "seq"),
-                 ("-E", "expect"), ("-E", "-t", "5")):
+                 ("-E", "expect", "-p", "tcp"), ("-E", "-t", "5")):
         assert xctd.ctl(*args, check=False).returncode == 2, args

@@ -218,7 +218,7 @@ def test_workers_allocate_nothing(lab, tmp_path, monkeypatch):
 
 def count(ask):
     """The number of flows, over a connection that is there already."""
-    magic, req_count, end_size = 0x58435403, 2, 16
+    magic, req_count, end_size = 0x58435404, 2, 16
     ask.sendall(struct.pack("=IIHH", magic, 0, req_count, 0))
     answer = b""
     while len(answer) < 12 + end_size:

@@ -87,7 +87,8 @@ class Twin:
 
 def compare(kernel, ours):
     what = entries.key(kernel)
-    for field in ("proto_number", "state", "orig", "reply", "flags", "mark"):
+    for field in ("proto_number", "state", "orig", "reply", "flags", "mark",
+                  "helper"):
         if kernel.get(field) != ours.get(field):
             yield (f"{what}: {field}: kernel {kernel.get(field)}, "
                    f"xct {ours.get(field)}")

@@ -39,6 +39,7 @@ struct server {
 	unsigned int walks, reloads, updates, creates;
 	uint32_t mark;
 	bool reload_fails;
+	uint32_t n_expects;
 };
 
 /* ------------------------------------------------------- what ops stand for */
@@ -122,6 +123,43 @@ static inline void fake_written(void *ctx,
 	struct server *s = ctx;
 
 	s->mark = written->error;
+}
+
+/* The first is expected at port 1, and so on. */
+static inline bool fake_expects(void *ctx, uint32_t *cursor, uint32_t max,
+				bool (*fn)(void *arg,
+					   const struct xct_expect_info *info),
+				void *arg)
+{
+	const struct server *s = ctx;
+
+	assert_in_range(max, 1, 1024);
+	for (; *cursor < s->n_expects && max > 0; max--) {
+		const struct xct_expect_info info = {
+			.tuple.dport = xct_hton16((uint16_t)++ * cursor),
+		};
+
+		if (!fn(arg, &info))
+			return true;
+	}
+	return *cursor < s->n_expects;
+}
+
+/* The last alone can be given up, or all. */
+static inline bool fake_unexpect(void *ctx, uint32_t *cursor,
+				 const struct xct_tuple *tuple, uint32_t max,
+				 uint64_t *n)
+{
+	struct server *s = ctx;
+
+	(void)cursor;
+	assert_in_range(max, 1, 1024);
+	if (!tuple->family)
+		*n += s->n_expects;
+	else if (s->n_expects && tuple->dport == xct_hton16(s->n_expects))
+		(*n)++;
+	s->n_expects -= (uint32_t)*n;
+	return false;
 }
 
 static inline uint32_t fake_count(void *ctx)
@@ -210,6 +248,8 @@ static inline int setup(void **state)
 					   .restore = fake_restore,
 					   .written = fake_written,
 					   .count = fake_count,
+					   .expects = fake_expects,
+					   .unexpect = fake_unexpect,
 					   .stats = fake_stats,
 					   .rules = fake_rules,
 					   .status = fake_status,

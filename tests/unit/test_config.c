@@ -405,6 +405,23 @@ static void rules_log_and_mark_and_go_on(void **state)
 	xct_config_free(config);
 }
 
+static void a_helper_is_for_who_asks(void **state)
+{
+	struct xct_config *config;
+	const struct xct_rule *rule;
+
+	(void)state;
+	rule = one_rule(&config, "proto: tcp, dport: 21, helper: ftp");
+	assert_int_equal(rule->action, XCT_ACT_LOG);
+	assert_int_equal(rule->helper, XCT_HELPER_FTP);
+	assert_false(rule->log);
+	xct_config_free(config);
+
+	rule = one_rule(&config, "proto: tcp, dport: 21, accept: yes");
+	assert_int_equal(rule->helper, XCT_HELPER_NONE);
+	xct_config_free(config);
+}
+
 static void every_way_to_reject(void **state)
 {
 	static const struct {
@@ -719,6 +736,7 @@ int main(void)
 		cmocka_unit_test(each_condition_decides),
 		cmocka_unit_test(any_is_no_condition),
 		cmocka_unit_test(rules_log_and_mark_and_go_on),
+		cmocka_unit_test(a_helper_is_for_who_asks),
 		cmocka_unit_test(every_way_to_reject),
 		cmocka_unit_test(every_form_of_translation),
 		cmocka_unit_test(translations_have_modifiers),

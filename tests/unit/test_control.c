@@ -204,7 +204,7 @@ static void garbage_ends_the_connection(void **state)
 		{ XCT_FRAME_MAGIC + 1, 0, XCT_REQ_COUNT, 0 },
 		{ 0, 0, 0, 0 },
 		{ XCT_FRAME_MAGIC, 0, 0, 0 },
-		{ XCT_FRAME_MAGIC, 0, XCT_REQ_RESTORE + 1, 0 },
+		{ XCT_FRAME_MAGIC, 0, XCT_REQ_END, 0 },
 		{ XCT_FRAME_MAGIC, 0, XCT_RSP_END, 0 },
 		{ XCT_FRAME_MAGIC, 0, XCT_REQ_COUNT, 1 },
 		{ XCT_FRAME_MAGIC, XCT_REQUEST_MAX + 1, XCT_REQ_LIST, 0 },

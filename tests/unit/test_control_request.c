@@ -32,6 +32,8 @@ static void payload_of_the_wrong_size_is_a_bad_request(void **state)
 		{ XCT_REQ_UPDATE, sizeof(struct xct_flow_update) + 1 },
 		{ XCT_REQ_CREATE, 0 },
 		{ XCT_REQ_CREATE, sizeof(struct xct_flow_create) - 1 },
+		{ XCT_REQ_EXPECTS, 1 },
+		{ XCT_REQ_UNEXPECT, sizeof(struct xct_tuple) - 1 },
 	};
 	struct server *s = *state;
 	int fd = dial(s);
@@ -228,6 +230,44 @@ static void create_says_why_not(void **state)
 	close(fd);
 }
 
+static void expectations_are_listed_and_given_up(void **state)
+{
+	struct xct_tuple tuple = { .family = AF_INET };
+	struct xct_expect_info info;
+	struct server *s = *state;
+	int fd = dial(s);
+	struct reply r;
+
+	s->n_expects = 5000;
+	ask(fd, XCT_REQ_EXPECTS, NULL, 0);
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.status, XCT_END_OK);
+	assert_int_equal(r.end.count, 5000);
+	assert_int_equal(r.text_type, XCT_RSP_EXPECTS);
+	assert_int_equal(r.text_len, 5000 * sizeof(info));
+	for (uint32_t i = 0; i < 5000; i++) {
+		memcpy(&info, r.text + i * sizeof(info), sizeof(info));
+		assert_int_equal(info.tuple.dport,
+				 xct_hton16((uint16_t)(i + 1)));
+	}
+	free(r.text);
+
+	tuple.dport = xct_hton16(5000);
+	for (uint32_t n = 1; n <= 1; n--) {
+		ask(fd, XCT_REQ_UNEXPECT, &tuple, sizeof(tuple));
+		r = reply_to(s, fd);
+		assert_int_equal(r.end.status, XCT_END_OK);
+		assert_int_equal(r.end.count, n);
+		assert_int_equal(s->n_expects, 4999);
+	}
+	memset(&tuple, 0, sizeof(tuple));
+	ask(fd, XCT_REQ_UNEXPECT, &tuple, sizeof(tuple));
+	r = reply_to(s, fd);
+	assert_int_equal(r.end.count, 4999);
+	assert_int_equal(s->n_expects, 0);
+	close(fd);
+}
+
 static void a_successor_is_given_descriptors_by_name(void **state)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
@@ -294,6 +334,7 @@ static int visit_as_nobody(const struct server *s)
 		{ XCT_REQ_LEAVE, 0 },
 		{ XCT_REQ_UPDATE, sizeof(struct xct_flow_update) },
 		{ XCT_REQ_CREATE, sizeof(struct xct_flow_create) },
+		{ XCT_REQ_UNEXPECT, sizeof(struct xct_tuple) },
 		{ XCT_REQ_SAVE, 0 },
 		{ XCT_REQ_WRITTEN, sizeof(struct xct_frame_written) },
 		{ XCT_REQ_RESTORE, sizeof(struct xct_saved_flow) },
@@ -371,6 +412,7 @@ int main(void)
 		TEST(restoring_says_what_became_of_each),
 		TEST(update_shows_what_it_changed),
 		TEST(create_says_why_not),
+		TEST(expectations_are_listed_and_given_up),
 		TEST(a_successor_is_given_descriptors_by_name),
 		TEST(reload_says_how_it_went),
 		TEST(stranger_may_read_but_not_change),

@@ -20,6 +20,7 @@
 
 #include "common/cursor.h"
 #include "common/names.h"
+#include "ctl/expect.h"
 #include "ctl/filter.h"
 #include "ctl/json.h"
 #include "ctl/line.h"
@@ -694,6 +695,38 @@ static void times_and_zones_stand_where_conntrack_has_them(void **state)
 				     "use=1\n"));
 }
 
+/* Of a connection and what it announced, as conntrack 1.4.7 prints them. */
+static void helpers_and_expectations_are_as_conntrack_has_them(void **state)
+{
+	static const struct end master = { "10.0.0.2", "198.51.100.9", 41000,
+					   21 };
+	static const struct end data = { "198.51.100.9", "10.0.0.2", 0, 51210 };
+	struct xct_expect_info info = { .timeout_s = 297,
+					.helper = XCT_HELPER_FTP };
+	char line[XCT_EXPECT_MAX_LEN + 1];
+	struct xct_flow_info flow;
+
+	(void)state;
+	set_tuple(&info.tuple, &data, IPPROTO_TCP);
+	set_tuple(&info.master, &master, IPPROTO_TCP);
+	*xct_expect_put_line(line, &info) = '\0';
+	assert_string_equal(line,
+			    "297 proto=6 src=198.51.100.9 dst=10.0.0.2 sport=0 "
+			    "dport=51210 mask-src=255.255.255.255 "
+			    "mask-dst=255.255.255.255 sport=0 dport=65535 "
+			    "master-src=10.0.0.2 master-dst=198.51.100.9 "
+			    "sport=41000 dport=21 class=0 helper=ftp\n");
+	assert_in_range(xct_expect_put_xml(line, &info, "new") - line, 1,
+			XCT_EXPECT_MAX_LEN);
+	assert_in_range(xct_expect_put_json(line, &info) - line, 1,
+			XCT_EXPECT_MAX_LEN);
+
+	set_info(&flow, &line_rows[0]);
+	flow.helper = XCT_HELPER_FTP;
+	*xct_line_put(line, &flow, 0, XCT_LINE_ENTRY, NULL) = '\0';
+	assert_non_null(strstr(line, " [ASSURED] mark=5 helper=ftp use=1\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -713,6 +746,8 @@ int main(void)
 		cmocka_unit_test(other_formats_are_as_conntrack_prints_them),
 		cmocka_unit_test(
 			times_and_zones_stand_where_conntrack_has_them),
+		cmocka_unit_test(
+			helpers_and_expectations_are_as_conntrack_has_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

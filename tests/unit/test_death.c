@@ -39,6 +39,7 @@ struct world {
 	void *copy;   /* a successor's */
 	void *work;
 	struct xct_engine *eng;
+	struct packet out; /* what left it last */
 };
 
 /* A packet where it is met. */
@@ -47,10 +48,12 @@ struct met {
 	struct xct_meta meta;
 };
 
-/* What is told of the flows. */
+/* What is told of the flows, of what is expected, and what left. */
 struct told {
 	struct xct_flow_info flows[MAX_FLOWS];
+	struct xct_expect_info expects[MAX_FLOWS];
 	uint32_t n;
+	uint32_t n_expects;
 };
 
 static void attach(struct world *w, void *region)
@@ -67,6 +70,8 @@ static void attach(struct world *w, void *region)
 static int setup(void **state)
 {
 	static const char rules[] =
+		"filter: {forward: {rules: [{proto: tcp, dport: 21, "
+		"helper: ftp}]}}\n"
 		"nat:\n"
 		"- {in: wan0, dst: 203.0.113.6, dnat: 10.0.0.6}\n"
 		"- {out: wan0, masquerade: yes}\n";
@@ -102,10 +107,11 @@ static int teardown(void **state)
 
 static void handle(struct world *w, const struct met *met)
 {
-	struct packet p = met->p;
 	struct xct_result res;
 
-	xct_engine_packet(w->eng, p.data, p.len, &met->meta, w->now, &res);
+	w->out = met->p;
+	xct_engine_packet(w->eng, w->out.data, w->out.len, &met->meta, w->now,
+			  &res);
 	assert_int_equal(res.verdict, XCT_VERDICT_ACCEPT);
 }
 
@@ -118,6 +124,14 @@ static bool note_flow(void *ctx, const struct xct_flow_info *info)
 	return true;
 }
 
+static bool note_expect(void *ctx, const struct xct_expect_info *info)
+{
+	struct told *told = ctx;
+
+	told->expects[told->n_expects++] = *info;
+	return true;
+}
+
 static struct told tell(struct world *w)
 {
 	struct told told = { .n = 0 };
@@ -126,20 +140,26 @@ static struct told tell(struct world *w)
 	while (xct_engine_walk(w->eng, &cursor, w->now, NULL, 8, note_flow,
 			       &told))
 		;
+	cursor = 0;
+	while (xct_engine_expects(w->eng, &cursor, w->now, 8, note_expect,
+				  &told))
+		;
 	return told;
 }
 
 /* A successor of what is in the shared region now; @is_done: the packet was
  * through. It must tell @expected. */
 static void succeed(struct world *w, const struct met *met, bool is_done,
-		    const struct told *expected)
+		    const struct told *expected, const struct packet *out)
 {
 	struct told told;
 
 	memcpy(w->copy, w->region, w->size);
 	attach(w, w->copy);
-	if (!is_done)
+	if (!is_done) {
 		handle(w, met);
+		assert_memory_equal(w->out.data, out->data, sizeof(out->data));
+	}
 	told = tell(w);
 	assert_int_equal(told.n, expected->n);
 	assert_memory_equal(&told, expected, sizeof(told));
@@ -164,6 +184,7 @@ static void die_with(struct world *w, const struct met *met)
 	bool was_noted = false, is_done = false;
 	unsigned int n_looks = 0;
 	struct told expected;
+	struct packet out;
 	int status;
 	pid_t pid;
 
@@ -171,6 +192,7 @@ static void die_with(struct world *w, const struct met *met)
 	attach(w, w->copy);
 	handle(w, met);
 	expected = tell(w);
+	out = w->out;
 
 	attach(w, w->region);
 	memcpy(w->seen, w->region, w->size);
@@ -192,7 +214,7 @@ static void die_with(struct world *w, const struct met *met)
 		memcpy(w->seen, w->region, w->size);
 		is_done = was_noted && !journal->number;
 		was_noted |= journal->number != 0;
-		succeed(w, met, is_done, &expected);
+		succeed(w, met, is_done, &expected, &out);
 		n_looks++;
 	}
 	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
@@ -284,6 +306,70 @@ static void a_connection_is_opened_and_closed(void **state)
 	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_REPLY], 2);
 }
 
+static void line(struct world *w, bool is_reply, uint32_t seq, uint32_t ack,
+		 const char *text)
+{
+	struct met met = is_reply ? inbound() : outbound();
+	uint8_t tcp[20 + 64] = { [12] = 5 << 4, [13] = TCP_ACK };
+	size_t len = strlen(text);
+
+	met.meta.room = 64;
+	met.meta.csum_unverified = true;
+	xct_put_be16(tcp, is_reply ? 21 : 2000);
+	xct_put_be16(tcp + 2, is_reply ? 2000 : 21);
+	xct_put_be32(tcp + 4, seq);
+	xct_put_be32(tcp + 8, ack);
+	xct_put_be16(tcp + 14, 65000);
+	memcpy(tcp + 20, text, len);
+	packet_ip(&met.p, is_reply ? "198.51.100.9" : "10.0.0.2",
+		  is_reply ? "203.0.113.1" : "198.51.100.9", IPPROTO_TCP, tcp,
+		  20 + (uint32_t)len);
+	die_with(w, &met);
+}
+
+/* What is announced with another length shifts what follows once only, and
+ * what comes of it is one connection. */
+static void what_a_helper_writes_is_written_once(void **state)
+{
+	static const char port[] = "PORT 10,0,0,2,200,10\r\n";
+	struct met met = outbound();
+	struct world *w = *state;
+
+	packet_tcp(&met.p, "10.0.0.2", 2000, "198.51.100.9", 21, TCP_SYN, 100,
+		   0, 0);
+	die_with(w, &met);
+	met = inbound();
+	packet_tcp(&met.p, "198.51.100.9", 21, "203.0.113.1", 2000,
+		   TCP_SYN | TCP_ACK, 900, 101, 0);
+	die_with(w, &met);
+	line(w, false, 101, 901, "USER x\r\n");
+	line(w, true, 901, 109, "230 come in\r\n");
+	line(w, false, 109, 914, port);
+	assert_non_null(
+		memmem(w->out.data, w->out.len + 3, "203,0,113,1,200,10", 18));
+	assert_int_equal(tell(w).n_expects, 1);
+	line(w, true, 914, 134, "200 fine\r\n");
+	assert_int_equal(xct_get_be32(w->out.data + 28), 131);
+
+	/* Another replaces it. */
+	line(w, false, 131, 924, "PORT 10,0,0,2,200,11\r\n");
+	assert_int_equal(xct_get_be32(w->out.data + 24), 134);
+	assert_int_equal(tell(w).n_expects, 1);
+	met = inbound();
+	packet_tcp(&met.p, "198.51.100.9", 20, "203.0.113.1", 51211, TCP_SYN,
+		   5000, 0, 0);
+	die_with(w, &met);
+	assert_int_equal(tell(w).n_expects, 0);
+	assert_int_equal(w->out.data[16], 10);
+	met.p = w->out;
+	met.meta = (struct xct_meta){ .hook = XCT_HOOK_POSTROUTING,
+				      .in_if = WAN,
+				      .out_if = LAN,
+				      .stage = XCT_STAGE_ROUTED };
+	handle(w, &met);
+	assert_int_equal(tell(w).n, 2);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -292,6 +378,7 @@ int main(void)
 		TEST(each_packet_of_a_translated_flow_counts_once),
 		TEST(an_answer_that_comes_again_is_one_answer),
 		TEST(a_connection_is_opened_and_closed),
+		TEST(what_a_helper_writes_is_written_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

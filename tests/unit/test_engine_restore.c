@@ -360,7 +360,9 @@ static void what_can_be_no_flow_is_refused(void **state)
 	REFUSED(udp, f.id = UINT64_MAX);
 	REFUSED(udp, f.age_ms = UINT64_MAX);
 	REFUSED(udp, f.left_ms = UINT64_MAX);
-	REFUSED(udp, f.status |= XCT_STATUS_EXPECTED);
+	REFUSED(udp, f.status |= 1 << 6);
+	REFUSED(udp, f.help.helper = XCT_HELPER_FTP);
+	REFUSED(udp, f.help.n_lines[0] = 1);
 	REFUSED(udp, f.status |= XCT_STATUS_DYING);
 	REFUSED(udp, f.tuple[0].family = 0);
 	REFUSED(udp, f.tuple[1].family = AF_INET6);

@@ -289,6 +289,50 @@ static void dnat_conditions_are_combined(void **state)
 	free(text);
 }
 
+/* Data connections come to ports of their own, but to the same address. */
+static void what_a_helper_leads_to_is_queued_early(void **state)
+{
+	static const char any[] = "-A XCT-PRE -d 192.0.2.1 -p 6 -g XCT-EARLY";
+	static const char port[] = "-A XCT-PRE -d 192.0.2.1 -p 6 -m multiport "
+				   "--dports 21 -g XCT-EARLY";
+	struct world *w = *state;
+	struct xct_rule *rule = add_rule(w, XCT_ACT_DNAT);
+	struct xct_port_range other = { 2121, 2121 };
+	struct xct_portset sets[2] = { [1] = { .ranges = &other, .n = 1 } };
+	struct xct_rule helped = *rule;
+	char *text;
+
+	range(&w->ranges[0], "192.0.2.1");
+	w->addrset.n = 1;
+	w->ports[0] = (struct xct_port_range){ 21, 21 };
+	w->portset.n = 1;
+	xct_byteset_add(&w->protos, IPPROTO_TCP);
+	rule->match.dst = rule->match.dport = rule->match.proto = 0;
+	w->config.ruleset.chain[XCT_CHAIN_FORWARD].rules = &helped;
+	w->config.ruleset.chain[XCT_CHAIN_FORWARD].n = 1;
+	helped.match.proto = 0;
+
+	text = render(w, AF_INET);
+	assert_has(text, port);
+	free(text);
+	helped.helper = XCT_HELPER_FTP;
+	text = render(w, AF_INET);
+	assert_has(text, any);
+	assert_null(strstr(text, port));
+	free(text);
+	/* What comes to port 21 and is sent to another is not helped. */
+	sets[0] = w->portset;
+	w->config.ruleset.portsets = sets;
+	helped.match.dport = 1;
+	text = render(w, AF_INET);
+	assert_has(text, port);
+	free(text);
+	rule->nat.port_first = rule->nat.port_last = 2121;
+	text = render(w, AF_INET);
+	assert_has(text, any);
+	free(text);
+}
+
 static void conditions_that_cannot_be_told_are_left_out(void **state)
 {
 	struct world *w = *state;
@@ -432,6 +476,7 @@ int main(void)
 		TEST(workers_share_by_balance_and_failing_open_bypasses),
 		TEST(snat_addresses_are_queued_early_in_their_family),
 		TEST(dnat_conditions_are_combined),
+		TEST(what_a_helper_leads_to_is_queued_early),
 		TEST(conditions_that_cannot_be_told_are_left_out),
 		TEST(many_ports_are_split_as_multiport_demands),
 		TEST(too_many_combinations_become_wider),

@@ -70,7 +70,8 @@ static void attach(struct world *w, void *region)
 static int setup(void **state)
 {
 	static const char rules[] =
-		"filter: {forward: {rules: [{accept: yes, mark: 7}]}}\n"
+		"filter: {forward: {rules: [{proto: tcp, dport: 21, helper: ftp},\n"
+		" {accept: yes, mark: 7}]}}\n"
 		"nat:\n"
 		"- {in: lan0, dst: 203.0.113.6, dnat: 198.51.100.9}\n"
 		"- {out: wan0, masquerade: yes}\n";
@@ -267,6 +268,112 @@ static void a_region_of_layout_4_becomes_one_of_this(void **state)
 	assert_int_equal(w->res.reason, XCT_REASON_TCP_WINDOW_SEQ);
 }
 
+static void speak(struct world *w, uint32_t seq, const char *text)
+{
+	const struct xct_meta meta = { .in_if = LAN,
+				       .out_if = WAN,
+				       .hook = XCT_HOOK_POSTROUTING,
+				       .room = 64,
+				       .csum_unverified = true };
+	uint8_t tcp[20 + 64] = { [12] = 5 << 4, [13] = TCP_ACK };
+	size_t len = strlen(text);
+	struct packet p;
+
+	xct_put_be16(tcp, 2100);
+	xct_put_be16(tcp + 2, 21);
+	xct_put_be32(tcp + 4, seq);
+	xct_put_be32(tcp + 8, 901);
+	xct_put_be16(tcp + 14, 65000);
+	memcpy(tcp + 20, text, len);
+	packet_ip(&p, "10.0.0.2", "192.0.2.9", IPPROTO_TCP, tcp, 20 + len);
+	xct_engine_packet(w->eng, p.data, p.len, &meta, w->now, &w->res);
+	assert_int_equal(w->res.verdict, XCT_VERDICT_ACCEPT);
+}
+
+/* A connection that has announced port 51210 behind its masquerading. */
+static void make_helped(struct world *w)
+{
+	struct packet p;
+
+	packet_tcp(&p, "10.0.0.2", 2100, "192.0.2.9", 21, TCP_SYN, 100, 0, 0);
+	send_out(w, &p);
+	packet_tcp(&p, "192.0.2.9", 21, "203.0.113.1", 2100, TCP_SYN | TCP_ACK,
+		   900, 101, 0);
+	send_back(w, &p);
+	speak(w, 101, "USER x\r\n");
+	speak(w, 109, "PORT 10,0,0,2,200,10\r\n");
+	assert_int_equal(w->res.cls, XCT_CLASS_ESTABLISHED);
+}
+
+static struct xct_engine_stats stats(struct world *w)
+{
+	struct xct_engine_stats stats;
+
+	xct_engine_stats(w->eng, &stats);
+	return stats;
+}
+
+/* What has been announced is what the server may come to. */
+static void assert_is_expected(struct world *w)
+{
+	struct packet p;
+
+	assert_int_equal(stats(w).expects, 1);
+	packet_tcp(&p, "192.0.2.9", 20, "203.0.113.1", 51210, TCP_SYN, 1, 0, 0);
+	pass(w, &p, XCT_HOOK_PREROUTING, WAN, 0);
+	assert_int_equal(w->res.cls, XCT_CLASS_RELATED);
+	assert_int_equal(p.data[16], 10);
+}
+
+/* Layout 5 ends where the helpers begin. */
+static void a_region_of_layout_5_becomes_one_of_this(void **state)
+{
+	struct world *w = *state;
+	struct xct_region_header *header = w->region;
+	size_t size = xct_region_labels_offset(MAX_FLOWS) +
+		      (MAX_FLOWS + 1) * sizeof(struct xct_labels);
+	uint32_t n;
+
+	make_flows(w);
+	n = header->n_used;
+	header->version = 5;
+	/* What bits of today say, none said then. */
+	for (uint32_t i = 0; i < n; i++)
+		xct_region_flows(w->region)[i].status |=
+			XCT_STATUS_HELPED | XCT_STATUS_FOLLOWS;
+	assert_int_equal(xct_region_layout(w->region, size, MAX_FLOWS), 5);
+	memset((char *)w->region + size, 0xa5,
+	       xct_region_size(MAX_FLOWS) - size);
+	assert_int_equal(
+		xct_region_copy(w->copy, MAX_FLOWS, w->region, MAX_FLOWS), 0);
+	attach(w, w->copy);
+	assert_int_equal(w->report.adopted, n);
+	assert_int_equal(w->report.torn, 0);
+	assert_int_equal(stats(w).expects, 0);
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(
+			xct_region_flows(w->copy)[i].status &
+				(XCT_STATUS_HELPED | XCT_STATUS_FOLLOWS),
+			0);
+}
+
+static void a_table_of_another_size_keeps_its_helpers(void **state)
+{
+	struct world *w = *state;
+
+	make_flows(w);
+	make_helped(w);
+	xct_region_flows(w->region)[0].id = 0; /* all move up */
+	assert_int_equal(
+		xct_region_copy(w->copy, MAX_FLOWS / 2, w->region, MAX_FLOWS),
+		0);
+	assert_int_equal(0, xct_engine_attach(&w->eng, w->copy, w->work,
+					      MAX_FLOWS / 2, &w->cfg, w->now,
+					      &w->report));
+	xct_engine_set_ruleset(w->eng, &w->config->ruleset);
+	assert_is_expected(w);
+}
+
 static void torn_records_of_layout_4_are_left_behind(void **state)
 {
 	struct world *w = *state;
@@ -420,6 +527,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_region_of_layout_4_becomes_one_of_this),
+		TEST(a_region_of_layout_5_becomes_one_of_this),
+		TEST(a_table_of_another_size_keeps_its_helpers),
 		TEST(torn_records_of_layout_4_are_left_behind),
 		TEST(the_journal_of_layout_4_puts_its_flow_back),
 		TEST(what_does_not_fit_is_counted),
