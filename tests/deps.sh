@@ -15,7 +15,7 @@ declare -A packages=(
 	[test]="libcmocka-dev binutils git iptables iproute2 procps util-linux
 		conntrack python3 python3-pytest python3-scapy nginx-light curl
 		dnsmasq-base dnsutils iputils-ping iputils-tracepath iperf3
-		ethtool nmap stun-client stun-server traceroute vsftpd systemd
+		ethtool nftables nmap stun-client stun-server traceroute vsftpd systemd
 		mandoc clang-format cppcheck shellcheck"
 	[bench]="iptables iproute2 iputils-ping util-linux conntrack python3 git"
 	[compare]="ethtool"
