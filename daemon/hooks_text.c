@@ -62,16 +62,22 @@ static void write_chains(FILE *f, enum table table)
 }
 
 /*
- * With so many rules in XCT-PRE and in XCT-OUT. Where neither has any nothing
- * is translated, and the kernel may track for others what is tracked here; for
- * us alone it shall not.
+ * Must the kernel track nothing? With no rules in XCT-PRE and in XCT-OUT nothing
+ * is translated, and it may track for others what is tracked here; for us alone
+ * it shall not.
  */
+static bool is_exclusive(size_t n_pre, size_t n_out,
+			 const struct xct_hookabilities *able)
+{
+	return n_pre > 0 || n_out > 0 || able->is_tracking;
+}
+
 static bool is_wanted(size_t jump, size_t n_pre, size_t n_out,
 		      const struct xct_hookabilities *able)
 {
 	switch (jumps[jump].chain) {
 	case C_RAW:
-		return n_pre > 0 || n_out > 0 || able->is_tracking;
+		return is_exclusive(n_pre, n_out, able);
 	case C_PRE:
 		return n_pre > 0;
 	case C_EARLY:
@@ -180,10 +186,10 @@ char *xct_hooktext_install(const struct xct_hookplan *plan,
 	for (int t = 0; t < XCT_HOOKTABLES; t++) {
 		fprintf(f, "*%s\n", xct_hooktables[t]);
 		write_chains(f, (enum table)t);
-		if (t == RAW)
-			fprintf(f, "-A XCT-RAW -j CT --notrack\n");
-		else
+		if (t == MANGLE)
 			write_mangle(f, plan, settings, workers, able);
+		else if (is_exclusive(plan->pre.n, plan->has_out, able))
+			fprintf(f, "-A XCT-RAW -j CT --notrack\n");
 		write_jumps(f, (enum table)t, plan, survey, able);
 		fprintf(f, "COMMIT\n");
 	}

@@ -292,3 +292,11 @@ def test_the_kernel_may_translate_what_is_not_translated_here(lab):
     assert curl(lab.client, f"http://{SERVER}/whoami").split()[0] == WAN
     assert not kernel_entries()
     assert xctd.list("--src-nat")
+
+    # And is again when no flow needs that any more.
+    xctd.reload(forward(*rules))
+    xctd.ctl("flush")
+    wait_for(lambda: "notrack" not in lab.router.run(
+        "iptables", "-t", "raw", "-S", "XCT-RAW").stdout, "the hooks", 40)
+    assert curl(lab.client, f"http://{SERVER}/whoami").split()[0] == WAN
+    assert kernel_entries() and not xctd.list("--any-nat")

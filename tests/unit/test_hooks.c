@@ -170,6 +170,7 @@ static void without_translation_no_destination_is_queued_early(void **state)
 	/* Then the kernel may track for others. */
 	assert_null(strstr(text, "-A PREROUTING -j XCT-RAW"));
 	assert_null(strstr(text, "-A OUTPUT -j XCT-RAW"));
+	assert_int_equal(rules_in(text, "XCT-RAW"), 0);
 	assert_null(strstr(text, "LOCAL"));
 	free(text);
 
