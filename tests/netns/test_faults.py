@@ -112,7 +112,7 @@ filter:
     "iptables -t raw -F XCT-RAW", "ip6tables -t mangle -D XCT-IN 1",
     "echo '*mangle\nCOMMIT' | iptables-restore"])
 def test_hooks_that_another_program_removes_are_put_back(routed, command):
-    xctd = routed.start_xctd(FILTER)
+    xctd = routed.start_xctd(POLICY + FILTER)
     assert is_dropped(routed.client, SERVER, 80)
     before = hooks_left(routed.router)
     routed.router.run("sh", "-c", command)
