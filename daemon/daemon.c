@@ -406,7 +406,8 @@ static enum xct_exit start_workers(struct xct_daemon *d)
 					 .mark_mask = settings->mark_mask,
 					 .busy_poll_us = settings->busy_poll_us,
 					 .failed_fd = d->failed.fd,
-					 .has_begun = &d->has_begun };
+					 .has_begun = &d->has_begun,
+					 .is_early = &d->is_early };
 	/* All or none: no packet is taken before every queue is ours. */
 	while (bound < n) {
 		uint16_t number = (uint16_t)(settings->queue_first + bound);
@@ -458,6 +459,7 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 {
 	enum xct_exit result;
 	char *error = NULL;
+	bool is_told;
 	int ret;
 
 	d->hooks = xct_hooks_new();
@@ -465,16 +467,18 @@ static enum xct_exit start_hooks(struct xct_daemon *d)
 		return xct_probe_failed("plan the hooks", ENOMEM);
 	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
 		return XCT_EXIT_OK;
-	if (xct_kept_hooks(&d->kept, d->hooks) < 0)
+	ret = xct_kept_hooks(&d->kept, d->hooks);
+	if (ret < 0)
 		return xct_probe_failed("plan the hooks", ENOMEM);
+	is_told = ret > 0;
 	/* First, so that nothing is missed. */
 	xct_hookwatch_open(&d->hookwatch);
 	if (d->hookwatch.fd >= 0 && !xct_run_follow_rules(d))
 		return xct_probe_failed("follow the rules of nf_tables", errno);
 	/* Flows that are there already were made by rules of before. */
-	if (xct_serve_count(d) > 0 && xct_hooks_widen(d->hooks) < 0)
+	if (!is_told && xct_serve_count(d) > 0 && xct_hooks_widen(d->hooks) < 0)
 		return xct_probe_failed("plan the hooks", ENOMEM);
-	ret = xct_hooks_install(d->hooks, d->config, d->n_workers, &error);
+	ret = xct_masq_install_hooks(d, d->config, &error);
 	if (ret == 0) {
 		if (d->options.is_kept)
 			xct_kept_put_hooks(d->hooks);
@@ -531,7 +535,7 @@ enum xct_exit xct_daemon_start(struct xct_daemon *d,
 	d->memory.fd = d->epoll_fd = d->listen_fd = d->hooks_lock = -1;
 	d->predecessor = -1;
 	xct_kept_init(&d->kept);
-	d->signals.fd = d->timer.fd = d->failed.fd = d->filled.fd = -1;
+	d->signals.fd = d->timer.fd = d->failed.fd = d->noticed.fd = -1;
 	d->raw.fd4 = d->raw.fd6 = d->hookwatch.fd = d->fragwatch.fd = -1;
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(steps); i++) {
 		result = steps[i](d);
@@ -606,7 +610,7 @@ bool xct_daemon_stop(struct xct_daemon *d)
 	close_fd(d->signals.fd);
 	close_fd(d->timer.fd);
 	close_fd(d->failed.fd);
-	close_fd(d->filled.fd);
+	close_fd(d->noticed.fd);
 	close_fd(d->epoll_fd);
 	close_fd(d->listen_fd);
 	if (d->owns_socket && !d->has_successor &&

@@ -96,8 +96,9 @@ struct xct_daemon {
 	struct xct_siphash_key seed; /* of the engine's hash */
 	struct xct_poll signals;
 	struct xct_poll timer;
-	struct xct_poll failed; /* workers that gave up */
-	struct xct_poll filled; /* the flow table, nearly */
+	struct xct_poll failed;	 /* workers that gave up */
+	struct xct_poll noticed; /* something, by a worker */
+	bool is_early;		 /* see struct xct_worker_env; under the lock */
 	struct xct_poll links;
 	struct xct_poll addrs;
 	struct xct_poll rules; /* nf_tables' */

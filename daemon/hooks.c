@@ -11,7 +11,7 @@
  * marked as done, and the early ones only what may need its destination changed
  * there: what is addressed to this host, if something is masqueraded, to an
  * address that snat hands out, or to what a dnat or redirect rule asks for
- * (hooks_plan.c).
+ * (hooks_plan.c). This host's addresses are named one by one (masq.h).
  *
  * Two bits of the packet mark tell a late hook what an early one did. They are
  * cleared at the end of the packet's way (XCT-DONE), so that a packet put into
@@ -60,9 +60,11 @@ static const char *const defrags[] = {
 #define TRACKING 2 /* of them */
 
 struct installed {
-	struct xct_hookplan kept; /* all that was selected since forget() */
-	size_t newest_n;	  /* selectors of the newest configuration */
-	bool newest_out;	  /* .. and its has_out */
+	struct xct_ifaddr_set own; /* this host's addresses */
+	bool has_own;		   /* they are known */
+	struct xct_hookplan kept;  /* all that was selected since forget() */
+	size_t newest_n;	   /* selectors of the newest configuration */
+	bool newest_out;	   /* .. and its has_out */
 	char *text; /* contents of the chains, NULL: not installed */
 	struct xct_hookabilities able;
 };
@@ -234,7 +236,7 @@ int xct_hooks_remove(struct xct_hooks *hooks, char **error)
 		free(why);
 		xct_hookplan_fini(&in->kept);
 		free(in->text);
-		*in = (struct installed){ 0 };
+		*in = (struct installed){ .has_own = false };
 	}
 	return rc;
 }
@@ -251,6 +253,12 @@ struct change {
 	bool is_applied;
 };
 
+/* NULL: not known. */
+static const struct xct_ifaddr_set *own_of(const struct installed *in)
+{
+	return in->has_own ? &in->own : NULL;
+}
+
 static int change_prepare(struct change *change, const struct installed *in,
 			  const struct xct_config *config, unsigned int workers,
 			  enum family f, char **error)
@@ -258,7 +266,8 @@ static int change_prepare(struct change *change, const struct installed *in,
 	struct xct_hooksurvey all;
 	int err;
 
-	err = xct_hookplan_build(&change->plan, &config->ruleset, af_of(f));
+	err = xct_hookplan_build(&change->plan, &config->ruleset, af_of(f),
+				 own_of(in));
 	if (err)
 		return err;
 	change->newest_n = change->plan.pre.n;
@@ -314,7 +323,7 @@ static void change_commit(struct change *change, struct installed *in)
 	in->newest_n = change->newest_n;
 	in->newest_out = change->newest_out;
 	in->text = change->text;
-	change->plan = (struct xct_hookplan){ { NULL, 0 }, false };
+	change->plan = (struct xct_hookplan){ .has_out = false };
 	change->text = NULL;
 }
 
@@ -385,11 +394,12 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 	enum family f = family == AF_INET ? V4 : V6;
 	struct xct_hookabilities able = { defrags[0], false,
 					  xct_hooks_dying[f] };
-	struct xct_hookplan plan = { { NULL, 0 }, false };
+	struct xct_hookplan plan = { .has_out = false };
 	char *text = NULL;
 	int err;
 
-	err = xct_hookplan_build(&plan, &config->ruleset, family);
+	err = xct_hookplan_build(&plan, &config->ruleset, family,
+				 hooks ? own_of(&hooks->families[f]) : NULL);
 	if (!err && hooks)
 		err = xct_hookplan_merge(&plan, &hooks->families[f].kept);
 	if (hooks && hooks->families[f].text)
@@ -415,6 +425,26 @@ void xct_hooks_free(struct xct_hooks *hooks)
 		free(hooks->families[f].text);
 	}
 	free(hooks);
+}
+
+void xct_hooks_set_own(struct xct_hooks *hooks, uint8_t family,
+		       const struct xct_ifaddr_set *own)
+{
+	struct installed *in = &hooks->families[family == AF_INET ? V4 : V6];
+
+	in->own = *own;
+	in->has_own = true;
+}
+
+const struct xct_ifaddr_set *xct_hooks_own(const struct xct_hooks *hooks,
+					   uint8_t family)
+{
+	const struct installed *in =
+		&hooks->families[family == AF_INET ? V4 : V6];
+
+	return in->kept.masq.n > 0 && !xct_hookplan_has_local(&in->kept)
+		       ? &in->own
+		       : NULL;
 }
 
 int xct_hooks_widen(struct xct_hooks *hooks)
@@ -455,6 +485,13 @@ bool xct_hooks_has_retained(const struct xct_hooks *hooks)
 /* "4 -d 192.0.2.1 ", "6 out" */
 #define OUT "out"
 
+static void print_selectors(FILE *file, enum family f,
+			    const struct xct_strset *selectors)
+{
+	for (size_t i = 0; i < selectors->n; i++)
+		fprintf(file, "%c %s\n", f == V4 ? '4' : '6', selectors->v[i]);
+}
+
 char *xct_hooks_selected(const struct xct_hooks *hooks)
 {
 	char *text = NULL;
@@ -466,9 +503,8 @@ char *xct_hooks_selected(const struct xct_hooks *hooks)
 	for (int f = 0; f < FAMILIES; f++) {
 		const struct xct_hookplan *plan = &hooks->families[f].kept;
 
-		for (size_t i = 0; i < plan->pre.n; i++)
-			fprintf(file, "%c %s\n", f == V4 ? '4' : '6',
-				plan->pre.v[i]);
+		print_selectors(file, (enum family)f, &plan->masq);
+		print_selectors(file, (enum family)f, &plan->pre);
 		if (plan->has_out)
 			fprintf(file, "%c " OUT "\n", f == V4 ? '4' : '6');
 	}

@@ -8,6 +8,7 @@
 #define XCT_DAEMON_HOOKS_H
 
 #include "daemon/config.h"
+#include "daemon/ifaddr.h"
 
 struct xct_hooks; /* opaque: what is installed, and what must not be narrowed */
 
@@ -32,6 +33,19 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
  */
 int xct_hooks_install(struct xct_hooks *hooks, const struct xct_config *config,
 		      unsigned int workers, char **error);
+
+/*
+ * This host's addresses of @family: what is masqueraded is answered to one of
+ * them, and install() has these selected by name. Until this is called, and
+ * where there are too many, all that is addressed to this host is selected.
+ */
+void xct_hooks_set_own(struct xct_hooks *hooks, uint8_t family,
+		       const struct xct_ifaddr_set *own);
+
+/* Which of them the hooks that are installed select. NULL: whatever there
+ * is, or nothing is masqueraded. */
+const struct xct_ifaddr_set *xct_hooks_own(const struct xct_hooks *hooks,
+					   uint8_t family);
 
 /* Is everything still there that install() has put there? 1: yes; 0: no, call
  * it again; or -errno with @error as above. */

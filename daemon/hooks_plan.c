@@ -28,14 +28,21 @@ static void strset_fini(struct xct_strset *set)
 	*set = (struct xct_strset){ NULL, 0 };
 }
 
+static bool strset_has(const struct xct_strset *set, const char *s)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (strcmp(set->v[i], s) == 0)
+			return true;
+	return false;
+}
+
 /* 0 or -ENOMEM. */
 static int strset_add(struct xct_strset *set, const char *s)
 {
 	char **v;
 
-	for (size_t i = 0; i < set->n; i++)
-		if (strcmp(set->v[i], s) == 0)
-			return 0;
+	if (strset_has(set, s))
+		return 0;
 	v = reallocarray(set->v, set->n + 1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
@@ -273,6 +280,7 @@ out:
 
 void xct_hookplan_fini(struct xct_hookplan *plan)
 {
+	strset_fini(&plan->masq);
 	strset_fini(&plan->pre);
 	plan->has_out = false;
 }
@@ -312,15 +320,42 @@ static bool has_masquerade(const struct xct_ruleset *rs, int af)
 	return i < rs->n_snat;
 }
 
+/*
+ * What may be an answer to a masqueraded connection. Asking for addresses one
+ * by one takes a fraction of the time that it takes to ask whether there is
+ * such an address, and every packet is asked.
+ */
+static int add_masquerade(struct xct_hookplan *plan, int af,
+			  const struct xct_ifaddr_set *own)
+{
+	int err = 0;
+
+	if (!own || own->is_short)
+		return xct_hookplan_add_local(plan);
+	for (size_t i = 0; i < own->n && !err; i++) {
+		struct xct_addr_range r = { .first = own->addrs[i],
+					    .last = own->addrs[i],
+					    .family = (uint8_t)af };
+
+		err = add_range(&plan->masq, &r);
+	}
+	/* Many interfaces have one that is known on their link only: none of
+	 * those is in @own. */
+	if (!err)
+		err = strset_add(&plan->masq, af == AF_INET
+						      ? "-d 169.254.0.0/16 "
+						      : "-d fe80::/10 ");
+	return err;
+}
+
 int xct_hookplan_build(struct xct_hookplan *plan, const struct xct_ruleset *rs,
-		       int af)
+		       int af, const struct xct_ifaddr_set *own)
 {
 	size_t n_snat;
 	int err = 0;
 
-	/* First: most packets that are queued early match it. */
 	if (has_masquerade(rs, af))
-		err = xct_hookplan_add_local(plan);
+		err = add_masquerade(plan, af, own);
 	for (uint32_t i = 0; i < rs->n_snat && !err; i++) {
 		const struct xct_rule *rule = &rs->snat[i];
 
@@ -353,10 +388,19 @@ int xct_hookplan_add(struct xct_hookplan *plan, const char *selector)
 int xct_hookplan_merge(struct xct_hookplan *plan,
 		       const struct xct_hookplan *other)
 {
+	bool is_known = plan->masq.n > 0 || xct_hookplan_has_local(plan);
 	int err = 0;
 
 	plan->has_out |= other->has_out;
+	for (size_t i = 0; i < other->masq.n && !is_known && !err; i++)
+		err = strset_add(&plan->pre, other->masq.v[i]);
 	for (size_t i = 0; i < other->pre.n && !err; i++)
-		err = strset_add(&plan->pre, other->pre.v[i]);
+		if (!strset_has(&plan->masq, other->pre.v[i]))
+			err = strset_add(&plan->pre, other->pre.v[i]);
 	return err;
+}
+
+bool xct_hookplan_has_local(const struct xct_hookplan *plan)
+{
+	return strset_has(&plan->pre, XCT_HOOKPLAN_LOCAL);
 }

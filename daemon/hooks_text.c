@@ -61,6 +61,12 @@ static void write_chains(FILE *f, enum table table)
 			fprintf(f, ":%s - [0:0]\n", chains[i].name);
 }
 
+/* All of this host's addresses are asked for, or some. */
+static size_t n_selectors(const struct xct_hookplan *plan)
+{
+	return plan->pre.n + (xct_hookplan_has_local(plan) ? 0 : plan->masq.n);
+}
+
 /*
  * Must the kernel track nothing? With no rules in XCT-PRE and in XCT-OUT nothing
  * is translated, and it may track for others what is tracked here; for us alone
@@ -113,7 +119,7 @@ static void write_jumps(FILE *f, enum table table,
 {
 	for (size_t i = 0; i < XCT_HOOKJUMPS; i++)
 		if (chains[jumps[i].chain].table == table &&
-		    is_wanted(i, plan->pre.n, plan->has_out, able) &&
+		    is_wanted(i, n_selectors(plan), plan->has_out, able) &&
 		    !(survey && survey->jumps[i]))
 			write_jump(f, 'A', i, able->dying);
 }
@@ -132,6 +138,12 @@ static void format_queue(char *s, size_t size,
 		snprintf(s, size, "-j NFQUEUE --queue-num %u%s", first, bypass);
 }
 
+static void write_selectors(FILE *f, const struct xct_strset *selectors)
+{
+	for (size_t i = 0; i < selectors->n; i++)
+		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", selectors->v[i]);
+}
+
 static void write_mangle(FILE *f, const struct xct_hookplan *plan,
 			 const struct xct_settings *settings,
 			 unsigned int workers,
@@ -143,8 +155,10 @@ static void write_mangle(FILE *f, const struct xct_hookplan *plan,
 
 	format_queue(queue, sizeof(queue), settings, workers);
 
-	for (size_t i = 0; i < plan->pre.n; i++)
-		fprintf(f, "-A XCT-PRE %s-g XCT-EARLY\n", plan->pre.v[i]);
+	/* Most packets that are queued early match one of these. */
+	if (!xct_hookplan_has_local(plan))
+		write_selectors(f, &plan->masq);
+	write_selectors(f, &plan->pre);
 	/* Names are dear to compare in nf_tables: of the packets that only pass
 	 * through, none is asked whether it came in by "lo". */
 	fprintf(f, "-A XCT-EARLY ! -i lo %s\n", queue);
@@ -188,7 +202,7 @@ char *xct_hooktext_install(const struct xct_hookplan *plan,
 		write_chains(f, (enum table)t);
 		if (t == MANGLE)
 			write_mangle(f, plan, settings, workers, able);
-		else if (is_exclusive(plan->pre.n, plan->has_out, able))
+		else if (is_exclusive(n_selectors(plan), plan->has_out, able))
 			fprintf(f, "-A XCT-RAW -j CT --notrack\n");
 		write_jumps(f, (enum table)t, plan, survey, able);
 		fprintf(f, "COMMIT\n");

@@ -6,12 +6,24 @@
 
 #include "daemon/daemon.h"
 
+/* Wake the main thread up. */
+static void tell_main(struct xct_daemon *d)
+{
+	uint64_t one = 1;
+
+	/* Fails before it is there: then the timer does. */
+	(void)!write(d->noticed.fd, &one, sizeof(one));
+}
+
 /* A NEW connection is judged by what interfaces are now, not by what they were
  * when the main loop last looked: the first one of a batch catches up. */
 static void catch_up(struct xct_daemon *d)
 {
-	if (d->has_begun)
+	if (d->has_begun) {
 		xct_netdev_catch(d->netdev);
+		if (xct_netdev_has_early(d->netdev))
+			tell_main(d);
+	}
 	d->has_begun = false;
 }
 
@@ -32,7 +44,11 @@ static bool ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 	struct xct_daemon *d = ctx;
 
 	catch_up(d);
-	return xct_netdev_ifaddr(d->netdev, ifindex, family, dst, addr);
+	if (!xct_netdev_ifaddr(d->netdev, ifindex, family, dst, addr))
+		return false;
+	if (xct_netdev_is_early(d->netdev, family, addr))
+		d->is_early = d->env.is_behind = true;
+	return true;
 }
 
 static bool is_local(void *ctx, uint8_t family, const struct xct_addr *addr)
@@ -53,11 +69,9 @@ static void event(void *ctx, const struct xct_event *event)
 static void nearly_full(void *ctx, uint32_t used)
 {
 	struct xct_daemon *d = ctx;
-	uint64_t one = 1;
 
 	if (xct_fill_note(&d->fill, used))
-		/* Fails before it is there: then the timer finds it. */
-		(void)!write(d->filled.fd, &one, sizeof(one));
+		tell_main(d);
 }
 
 void xct_host_engine_config(struct xct_daemon *d,

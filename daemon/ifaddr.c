@@ -40,6 +40,40 @@ bool xct_ifaddr_is_global(const struct xct_ifaddr *a)
 	return scope6(&a->local) == SCOPE6_GLOBAL;
 }
 
+bool xct_ifaddr_is_reachable(const struct xct_ifaddr *a)
+{
+	if (a->family == AF_INET)
+		return a->local.b[0] != 127 &&
+		       (a->local.b[0] != 169 || a->local.b[1] != 254);
+	return scope6(&a->local) != SCOPE6_LINK;
+}
+
+bool xct_ifaddr_set_has(const struct xct_ifaddr_set *set,
+			const struct xct_addr *addr)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (xct_addr_equal(&set->addrs[i], addr))
+			return true;
+	return false;
+}
+
+void xct_ifaddr_collect(const struct xct_ifaddr *addrs, size_t n,
+			uint8_t family, struct xct_ifaddr_set *set)
+{
+	*set = (struct xct_ifaddr_set){ .n = 0 };
+	for (size_t i = 0; i < n; i++) {
+		const struct xct_ifaddr *a = &addrs[i];
+
+		if (a->family != family || !xct_ifaddr_is_reachable(a) ||
+		    xct_ifaddr_set_has(set, &a->local))
+			continue;
+		if (set->n < XCT_IFADDRS_MAX)
+			set->addrs[set->n++] = a->local;
+		else
+			set->is_short = true;
+	}
+}
+
 static bool is_global4(const struct xct_ifaddr *a)
 {
 	return a->family == AF_INET && xct_ifaddr_is_global(a);

@@ -17,10 +17,30 @@ struct xct_ifaddr {
 	uint8_t prefix_len;
 	uint8_t scope; /* RT_SCOPE_* */
 	bool is_seen;  /* by the dump that is going on */
+	bool is_early; /* the hooks do not select it yet */
+};
+
+#define XCT_IFADDRS_MAX 16
+
+/* Addresses of one family, each once. */
+struct xct_ifaddr_set {
+	struct xct_addr addrs[XCT_IFADDRS_MAX];
+	size_t n;
+	bool is_short; /* there are more of them */
 };
 
 /* May it be the source towards anywhere? */
 bool xct_ifaddr_is_global(const struct xct_ifaddr *a);
+
+/* Can other hosts send to it, beyond its own link also? */
+bool xct_ifaddr_is_reachable(const struct xct_ifaddr *a);
+
+/* Of the @n addresses those of @family that are reachable. */
+void xct_ifaddr_collect(const struct xct_ifaddr *addrs, size_t n,
+			uint8_t family, struct xct_ifaddr_set *set);
+
+bool xct_ifaddr_set_has(const struct xct_ifaddr_set *set,
+			const struct xct_addr *addr);
 
 /* Of the @n addresses, in the kernel's order, the one that a connection to @dst
  * through @ifindex leaves with. NULL if there is none. Without @dst the first

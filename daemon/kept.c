@@ -261,10 +261,11 @@ int xct_kept_hooks(struct xct_kept *kept, struct xct_hooks *hooks)
 {
 	size_t len;
 	char *text = read_file(kept->hooks_fd, &len);
-	int ret = text ? xct_hooks_retain(hooks, text) : 0;
+	int err = text ? xct_hooks_retain(hooks, text) : 0;
+	bool is_there = text;
 
 	free(text);
-	return ret;
+	return err ? err : is_there;
 }
 
 int xct_kept_raw(struct xct_kept *kept, struct xct_rawsend *raw)

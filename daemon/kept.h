@@ -73,8 +73,8 @@ struct xct_config *xct_kept_rules(struct xct_kept *kept, const char *name,
 /*
  * What the hooks select, for flows that the configuration of a successor does
  * not know: as a file in memory (the caller's; -1: none could be made), given
- * to systemd to keep, or read into hooks of which none is installed yet (0 or
- * -ENOMEM).
+ * to systemd to keep, or read into hooks of which none is installed yet (1, or
+ * 0: there was none, or -ENOMEM).
  */
 int xct_kept_hooks_file(const struct xct_hooks *hooks);
 void xct_kept_put_hooks(const struct xct_hooks *hooks);

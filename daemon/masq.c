@@ -3,7 +3,9 @@
 #include "daemon/masq.h"
 
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "daemon/clock.h"
 #include "daemon/daemon.h"
@@ -13,6 +15,8 @@
 #define SETTLE_MS      5000   /* between two looks at flows that wait ... */
 #define SETTLE_FOR_MS  600000 /* ... as long as the host may be booting */
 #define SETTLE_LATE_MS 60000  /* and after that */
+#define FOLLOW_MS      250    /* between two changes of hooks for addresses */
+#define RETRY_MS       5000   /* .. of which the first has failed */
 
 /* ------------------------------------------------- addresses that go away */
 
@@ -80,6 +84,62 @@ void xct_masq_purge(struct xct_daemon *d)
 			xct_lock_give_way(&d->lock);
 		} while (is_more);
 	}
+}
+
+/* ------------------------------------------- addresses that the hooks name */
+
+static const uint8_t families[] = { AF_INET, AF_INET6 };
+
+int xct_masq_install_hooks(struct xct_daemon *d,
+			   const struct xct_config *config, char **error)
+{
+	struct xct_ifaddr_set own[XCT_ARRAY_SIZE(families)];
+	int ret;
+
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(families); i++) {
+		xct_lock_take(&d->lock);
+		xct_netdev_collect(d->netdev, families[i], &own[i]);
+		xct_lock_give(&d->lock);
+		xct_hooks_set_own(d->hooks, families[i], &own[i]);
+	}
+	ret = xct_hooks_install(d->hooks, config, d->n_workers, error);
+	xct_lock_take(&d->lock);
+	/* After a failure as well: packets do not wait for the next attempt. */
+	for (size_t i = 0; i < XCT_ARRAY_SIZE(families); i++)
+		xct_netdev_select(
+			d->netdev, families[i],
+			ret < 0 ? &own[i]
+				: xct_hooks_own(d->hooks, families[i]));
+	if (!xct_netdev_has_early(d->netdev))
+		d->env.is_behind = false;
+	xct_lock_give(&d->lock);
+	return ret;
+}
+
+void xct_masq_follow(struct xct_daemon *d, xct_msec now)
+{
+	xct_msec since = now - d->masq.followed_ms;
+	char *error = NULL;
+	bool has_early;
+	int ret;
+
+	xct_lock_take(&d->lock);
+	has_early = xct_netdev_has_early(d->netdev);
+	xct_lock_give(&d->lock);
+	if (!(has_early && since >= FOLLOW_MS) &&
+	    !(d->masq.has_failed && since >= RETRY_MS))
+		return;
+	ret = xct_masq_install_hooks(d, d->config, &error);
+	if (ret < 0)
+		xct_log(LOG_WARNING,
+			"cannot name a new address in the hooks: answers to "
+			"what is masqueraded to it are dropped: %s",
+			error ? error : strerror(-ret));
+	else if (d->options.is_kept)
+		xct_kept_put_hooks(d->hooks);
+	free(error);
+	d->masq.has_failed = ret < 0;
+	d->masq.followed_ms = xct_clock_now();
 }
 
 /* ------------------------------------------------- addresses yet to come */

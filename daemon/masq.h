@@ -4,10 +4,14 @@
  * Those that come from a snapshot may be there before it: while a host boots
  * they wait for their interface, by its name. The names are kept beside the
  * flows, whose successors go on waiting.
+ *
+ * Answers to them have to come by the hooks, which name this host's addresses.
+ * The first packet that leaves with a new one waits until they do.
  */
 #ifndef XCT_DAEMON_MASQ_H
 #define XCT_DAEMON_MASQ_H
 
+#include "daemon/config.h"
 #include "daemon/memory.h"
 
 #define XCT_GONE_MAX 64
@@ -32,6 +36,8 @@ struct xct_masquerade {
 	unsigned int n_names; /* they, and the names, are under the lock */
 	xct_msec restored_ms; /* flows were, last; 0: all have settled */
 	xct_msec settled_ms;  /* when they were looked at last */
+	xct_msec followed_ms; /* when hooks were to name new addresses, last */
+	bool has_failed;      /* and they do not */
 };
 
 /* As struct xct_netdev_ops.addr_gone; @ctx is the struct xct_daemon. */
@@ -56,6 +62,14 @@ bool xct_masq_awaited_name(const struct xct_daemon *d, uint32_t ifindex,
 
 /* End the flows of addresses that are gone. */
 void xct_masq_purge(struct xct_daemon *d);
+
+/* Install the hooks, as xct_hooks_install(), so that they name the addresses
+ * that there are. */
+int xct_masq_install_hooks(struct xct_daemon *d,
+			   const struct xct_config *config, char **error);
+
+/* Do that again if there are new addresses. */
+void xct_masq_follow(struct xct_daemon *d, xct_msec now);
 
 /* Flows have been restored: some of them may wait for their address. */
 void xct_masq_restored(struct xct_daemon *d, xct_msec now);

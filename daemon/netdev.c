@@ -33,13 +33,18 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "daemon/ifaddr.h"
 #include "daemon/netdev.h"
 
 #define RECEIVE_SIZE  32768	    /* what the kernel fills in a dump */
 #define EVENT_BUFFER  (1024 * 1024) /* of the event socket, bytes */
 #define DUMP_ATTEMPTS 5		    /* while tables change under the dump */
 #define QUERY_TIMEOUT 1		    /* seconds; a safeguard */
+
+/* What the hooks select. */
+struct named {
+	bool has_all; /* whatever address there is */
+	struct xct_ifaddr_set set;
+};
 
 struct xct_netdev {
 	struct xct_netdev_ops ops;
@@ -49,7 +54,9 @@ struct xct_netdev {
 	unsigned int seq;
 	struct xct_ifaddr *addrs;
 	size_t n, size;
-	uint32_t *up; /* interfaces that are up */
+	struct named named[2]; /* of IPv4, of IPv6 */
+	unsigned int n_early;  /* addresses that are not in it */
+	uint32_t *up;	       /* interfaces that are up */
 	size_t n_up, size_up;
 	bool is_dumping;
 };
@@ -78,6 +85,21 @@ static struct xct_ifaddr *find_address(struct xct_netdev *nd,
 	return NULL;
 }
 
+static struct named *named_of(struct xct_netdev *nd, uint8_t family)
+{
+	return &nd->named[family == AF_INET ? 0 : 1];
+}
+
+static void judge_early(struct xct_netdev *nd, struct xct_ifaddr *a)
+{
+	const struct named *named = named_of(nd, a->family);
+
+	nd->n_early -= a->is_early;
+	a->is_early = !named->has_all && xct_ifaddr_is_reachable(a) &&
+		      !xct_ifaddr_set_has(&named->set, &a->local);
+	nd->n_early += a->is_early;
+}
+
 /* Without memory the address is not known: masquerading will not use it. */
 static void put_address(struct xct_netdev *nd, const struct xct_ifaddr *new)
 {
@@ -85,7 +107,10 @@ static void put_address(struct xct_netdev *nd, const struct xct_ifaddr *new)
 	size_t at = nd->n;
 
 	if (a) {
+		bool is_early = a->is_early;
+
 		*a = *new;
+		a->is_early = is_early;
 		return;
 	}
 	if (nd->n == nd->size) {
@@ -102,6 +127,7 @@ static void put_address(struct xct_netdev *nd, const struct xct_ifaddr *new)
 	memmove(&nd->addrs[at + 1], &nd->addrs[at],
 		(nd->n - at) * sizeof(*nd->addrs));
 	nd->addrs[at] = *new;
+	judge_early(nd, &nd->addrs[at]);
 	nd->n++;
 }
 
@@ -109,9 +135,44 @@ static void drop_address(struct xct_netdev *nd, struct xct_ifaddr *a)
 {
 	struct xct_ifaddr gone = *a;
 
+	nd->n_early -= gone.is_early;
 	nd->n--;
 	memmove(a, a + 1, (size_t)(&nd->addrs[nd->n] - a) * sizeof(*nd->addrs));
 	report_gone(nd, gone.ifindex, &gone);
+}
+
+void xct_netdev_collect(const struct xct_netdev *nd, uint8_t family,
+			struct xct_ifaddr_set *set)
+{
+	xct_ifaddr_collect(nd->addrs, nd->n, family, set);
+}
+
+void xct_netdev_select(struct xct_netdev *nd, uint8_t family,
+		       const struct xct_ifaddr_set *set)
+{
+	struct named *named = named_of(nd, family);
+
+	named->has_all = !set;
+	if (set)
+		named->set = *set;
+	for (size_t i = 0; i < nd->n; i++)
+		if (nd->addrs[i].family == family)
+			judge_early(nd, &nd->addrs[i]);
+}
+
+bool xct_netdev_is_early(const struct xct_netdev *nd, uint8_t family,
+			 const struct xct_addr *addr)
+{
+	for (size_t i = 0; i < nd->n && nd->n_early; i++)
+		if (nd->addrs[i].is_early && nd->addrs[i].family == family &&
+		    xct_addr_equal(&nd->addrs[i].local, addr))
+			return true;
+	return false;
+}
+
+bool xct_netdev_has_early(const struct xct_netdev *nd)
+{
+	return nd->n_early > 0;
 }
 
 /* ---------------------------------------------------------- the interfaces */
@@ -557,6 +618,7 @@ int xct_netdev_new(struct xct_netdev **ndp, const struct xct_netdev_ops *ops)
 
 	if (!nd)
 		return -ENOMEM;
+	nd->named[0].has_all = nd->named[1].has_all = true;
 	err = open_names(nd);
 	if (!err)
 		err = open_events(nd); /* before the dump: nothing is missed */

@@ -10,6 +10,7 @@
 #define XCT_DAEMON_NETDEV_H
 
 #include "daemon/engine/engine.h"
+#include "daemon/ifaddr.h"
 
 struct xct_netdev; /* opaque */
 
@@ -35,6 +36,24 @@ int xct_netdev_addr_fd(const struct xct_netdev *nd);
 /* Read and apply what has changed; never blocks. An overrun (ENOBUFS) reads
  * the tables again, reporting what is gone. */
 void xct_netdev_catch(struct xct_netdev *nd);
+
+/*
+ * Answers to what is masqueraded have to come by the hooks. So the addresses
+ * that other hosts can send to are collected, of one family, ...
+ */
+void xct_netdev_collect(const struct xct_netdev *nd, uint8_t family,
+			struct xct_ifaddr_set *set);
+
+/* ... for the hooks to select, and when they do, @set is told here: those that
+ * are not in it are early. NULL, as at first: the hooks select whatever address
+ * there is. */
+void xct_netdev_select(struct xct_netdev *nd, uint8_t family,
+		       const struct xct_ifaddr_set *set);
+
+/* Is this one early? Are there any? */
+bool xct_netdev_is_early(const struct xct_netdev *nd, uint8_t family,
+			 const struct xct_addr *addr);
+bool xct_netdev_has_early(const struct xct_netdev *nd);
 
 /* As struct xct_host_ops.ifname, .ifaddr and .is_local; @ctx is the struct
  * xct_netdev. A name that is not known yet is looked for again before giving

@@ -241,7 +241,7 @@ static bool change(struct xct_daemon *d, FILE *out)
 		return false;
 	keep_settings(&d->config->settings, &next->settings, out);
 	if (next->settings.hooks == XCT_HOOKS_AUTO)
-		ret = xct_hooks_install(d->hooks, next, d->n_workers, &error);
+		ret = xct_masq_install_hooks(d, next, &error);
 	if (ret != 0) {
 		fprintf(out, "hooks: %s\n", error ? error : strerror(-ret));
 		free(error);

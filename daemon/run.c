@@ -53,6 +53,7 @@ static void netdev_catch(struct xct_daemon *d)
 	xct_netdev_catch(d->netdev);
 	xct_lock_give(&d->lock);
 	xct_masq_purge(d);
+	xct_masq_follow(d, xct_clock_now());
 }
 
 static void links_ready(struct xct_poll *poll, uint32_t events)
@@ -115,13 +116,15 @@ static void watch_fill(struct xct_daemon *d)
 	xct_fill_look(&d->fill, &stats);
 }
 
-static void filled_ready(struct xct_poll *poll, uint32_t events)
+static void noticed_ready(struct xct_poll *poll, uint32_t events)
 {
+	struct xct_daemon *d = FROM_POLL(poll, noticed);
 	uint64_t times;
 
 	(void)events;
 	(void)!read(poll->fd, &times, sizeof(times)); /* only to wait again */
-	watch_fill(FROM_POLL(poll, filled));
+	watch_fill(d);
+	xct_masq_follow(d, xct_clock_now());
 }
 
 /* Do all workers show life? */
@@ -180,8 +183,7 @@ void xct_run_widen_hooks(struct xct_daemon *d)
 	d->widened_ms = xct_clock_now();
 	ret = xct_hooks_widen(d->hooks);
 	if (ret > 0) {
-		ret = xct_hooks_install(d->hooks, d->config, d->n_workers,
-					&error);
+		ret = xct_masq_install_hooks(d, d->config, &error);
 		if (ret == 0 && d->options.is_kept)
 			xct_kept_put_hooks(d->hooks);
 	}
@@ -221,7 +223,7 @@ static void drop_retained(struct xct_daemon *d, xct_msec now)
 	xct_hooks_forget(d->hooks);
 	if (d->config->settings.hooks == XCT_HOOKS_MANUAL)
 		return; /* only shown, for the operator to install */
-	if (xct_hooks_install(d->hooks, d->config, d->n_workers, &error) != 0)
+	if (xct_masq_install_hooks(d, d->config, &error) != 0)
 		xct_log(LOG_WARNING, "cannot narrow the hooks: %s",
 			error ? error : "no memory");
 	else
@@ -308,6 +310,7 @@ static void timer_ready(struct xct_poll *poll, uint32_t events)
 	expire(d, now);
 	watch_fill(d);
 	xct_masq_purge(d); /* what a worker has found */
+	xct_masq_follow(d, now);
 	xct_masq_settle(d, now);
 	xct_events_log(d->events, &d->lock, xct_host_ifname, d, now);
 	notify(d, now);
@@ -347,8 +350,8 @@ enum xct_exit xct_run_start(struct xct_daemon *d)
 	if (!watch(d, &d->failed, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		   failed_ready))
 		return xct_probe_failed("make an eventfd", errno);
-	if (!watch(d, &d->filled, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-		   filled_ready))
+	if (!watch(d, &d->noticed, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		   noticed_ready))
 		return xct_probe_failed("make an eventfd", errno);
 	d->watchdog_ms = xct_sd_watchdog_ms();
 	d->clock.wall_ahead_ms =

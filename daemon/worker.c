@@ -34,6 +34,8 @@
 #define STOP_MS	     1000 /* where hooks of others go on feeding the queue */
 #define SOON_US	     5	  /* a burst's next packet has come */
 #define BACKOFF_MAX  127  /* waits without a whole budget before one with */
+#define BEHIND_MS    1000 /* hooks may be, while a packet waits */
+#define LOOK_US	     500  /* between two looks whether they still are */
 
 struct xct_worker {
 	const struct xct_worker_env *env;
@@ -134,8 +136,19 @@ static void handle_packet(struct xct_worker *w, unsigned int k, xct_msec now)
 		((uint32_t)result->stage << __builtin_ctz(mask) & mask);
 }
 
+/* What goes out now may be answered before xctd would see the answer. */
+static void wait_for_hooks(const struct xct_worker *w, xct_msec now)
+{
+	xct_msec until = now + BEHIND_MS;
+
+	while (w->env->is_behind && xct_clock_now() < until)
+		(void)usleep(LOOK_US);
+}
+
 static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 {
+	bool is_early;
+
 	w->n_read = 0;
 	for (unsigned int i = 0; i < n; i++) {
 		w->results[i].reply_len = 0;
@@ -148,8 +161,12 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 	xct_engine_prepare(w->env->engine, w->visits, w->n_read);
 	for (unsigned int k = 0; k < w->n_read; k++)
 		handle_packet(w, k, now);
+	is_early = *w->env->is_early;
+	*w->env->is_early = false;
 	xct_lock_give(w->env->lock);
 
+	if (is_early)
+		wait_for_hooks(w, now);
 	xct_nfq_answer(w->nfq, w->packets, n);
 	w->pending->n_done = 0;
 	atomic_store_explicit(&w->answered, w->packets[n - 1].id,

@@ -23,6 +23,10 @@ struct xct_worker_env {
 	_Atomic uint32_t busy_poll_us; /* before waiting for packets */
 	int failed_fd;	 /* eventfd: written to when a worker cannot go on */
 	bool *has_begun; /* set when a batch begins; under the lock */
+	/* One of its packets leaves with an address that the hooks do not name
+	 * yet; under the lock. It waits as long as they are behind. */
+	bool *is_early;
+	_Atomic bool is_behind;
 };
 
 struct xct_worker; /* opaque */

@@ -4,7 +4,6 @@
 import ipaddress
 import os
 import random
-import shutil
 import struct
 
 import pytest
@@ -45,28 +44,6 @@ def test_a_large_datagram_arrives_whole_both_ways(routed, src, dst, size):
     assert entry["orig"]["packets"] == entry["reply"]["packets"] == 1
     if ":" not in dst:
         assert reassembly(xctd)["whole"] >= 1
-
-
-@pytest.fixture
-def without(routed, monkeypatch):
-    """Make iptables-restore refuse rules with any of some words, as it does
-    where the kernel lacks something."""
-    def make(*words):
-        patterns = " ".join(f"-e '{word}'" for word in words)
-        directory = routed.dir / "bin"
-        directory.mkdir()
-        for tool in "iptables-restore", "ip6tables-restore":
-            (directory / tool).write_text(f"""#!/bin/sh
-rules=$(mktemp) && cat > "$rules" && trap 'rm -f "$rules"' EXIT
-if grep -q {patterns} "$rules"; then
-    echo "{tool}: line 3 failed: No such file or directory" >&2
-    exit 1
-fi
-{shutil.which(tool)} "$@" < "$rules"
-""")
-            (directory / tool).chmod(0o755)
-        monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
-    return make
 
 
 @pytest.mark.parametrize("missing, instead", [

@@ -261,6 +261,35 @@ def test_masqueraded_flows_vanish_with_their_address(gateway):
     assert peers[-1] == ("192.0.2.9", 4000)
 
 
+def test_a_new_address_that_the_hooks_cannot_name(gateway, without):
+    """Traffic goes on; what the new address is needed for does, later."""
+    other = "192.0.2.9"
+    gateway.xctd.stop()
+    tools = without(f"-d {other} ")
+    xctd = gateway.start_xctd(GATEWAY)
+    peers = gateway.echo(gateway.server, SERVER, 7)
+    gateway.router.ip(f"addr del {WAN}/24 dev wan0",
+                      f"addr add {other}/24 dev wan0")
+    with gateway.client.udp_socket(CLIENT, 4000) as sock:
+        sock.settimeout(0.2)
+        sock.sendto(b"one", (SERVER, 7))
+        with pytest.raises(socket.timeout):
+            sock.recv(9)
+        wait_for(lambda: peers == [(other, 4000)], "the first packet")
+        assert "cannot name a new address in the hooks" in xctd.messages()
+        assert ping(gateway.client, LAN_GW)
+        for tool in list(tools.iterdir()):
+            tool.unlink()
+
+        def is_answered():
+            sock.sendto(b"two", (SERVER, 7))
+            try:
+                return sock.recv(9) == b"two"
+            except socket.timeout:
+                return False
+        wait_for(is_answered, "an answer", 20)
+
+
 def test_a_renamed_interface_matches_by_its_new_name(lab):
     lab.start_xctd("""
 nat:

@@ -208,6 +208,113 @@ static void hooks_are_wide_until_forgotten(void **state)
 	xct_hooks_free(hooks);
 }
 
+/* @n of them, from 192.0.2.1 on. */
+static struct xct_ifaddr_set own_addresses(size_t n)
+{
+	struct xct_ifaddr set[XCT_IFADDRS_MAX + 1] = { 0 };
+	struct xct_ifaddr_set own;
+
+	assert_true(n <= XCT_ARRAY_SIZE(set));
+	for (size_t i = 0; i < n; i++) {
+		set[i].family = AF_INET;
+		memcpy(set[i].local.b,
+		       (uint8_t[4]){ 192, 0, 2, (uint8_t)(i + 1) }, 4);
+	}
+	xct_ifaddr_collect(set, n, AF_INET, &own);
+	return own;
+}
+
+static char *render_own(const struct world *w, struct xct_hooks *hooks,
+			size_t n)
+{
+	struct xct_ifaddr_set own = own_addresses(n);
+	char *text;
+
+	xct_hooks_set_own(hooks, AF_INET, &own);
+	text = xct_hooks_render(hooks, &w->config, 1, AF_INET);
+	assert_non_null(text);
+	return text;
+}
+
+static void own_addresses_are_named_unless_there_are_many(void **state)
+{
+	struct xct_hooks *hooks = xct_hooks_new();
+	struct world *w = *state;
+	char *text;
+
+	assert_non_null(hooks);
+	add_rule(w, XCT_ACT_MASQUERADE);
+	text = render_own(w, hooks, 2);
+	assert_has(text, "-A XCT-PRE -d 192.0.2.1 -g XCT-EARLY");
+	assert_has(text, "-A XCT-PRE -d 192.0.2.2 -g XCT-EARLY");
+	assert_has(text, "-A XCT-PRE -d 169.254.0.0/16 -g XCT-EARLY");
+	assert_has(text, "-A PREROUTING -j XCT-PRE");
+	assert_has(text, "-A XCT-RAW -j CT --notrack");
+	assert_int_equal(rules_in(text, "XCT-PRE"), 3);
+	free(text);
+	text = render_own(w, hooks, 0); /* they come later */
+	assert_has(text, "-A XCT-RAW -j CT --notrack");
+	assert_int_equal(rules_in(text, "XCT-PRE"), 1);
+	free(text);
+	text = render_own(w, hooks, XCT_IFADDRS_MAX);
+	assert_int_equal(rules_in(text, "XCT-PRE"), XCT_IFADDRS_MAX + 1);
+	free(text);
+	text = render_own(w, hooks, XCT_IFADDRS_MAX + 1);
+	assert_has(text, LOCAL);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 1);
+	free(text);
+	assert_int_equal(xct_hooks_widen(hooks), 0);
+	text = render_own(w, hooks, 2);
+	assert_has(text, LOCAL);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 1);
+	free(text);
+	xct_hooks_free(hooks);
+}
+
+static void addresses_that_others_cannot_send_to_are_not_named(void **state)
+{
+	static const struct xct_ifaddr addrs[] = {
+		{ .family = AF_INET, .local.b = { 127, 0, 0, 1 } },
+		{ .family = AF_INET, .local.b = { 169, 254, 7, 7 } },
+		{ .family = AF_INET, .local.b = { 10, 0, 0, 1 } },
+		{ .family = AF_INET, .ifindex = 2, .local.b = { 10, 0, 0, 1 } },
+		{ .family = AF_INET6, .local.b = { [15] = 1 } },
+		{ .family = AF_INET6, .local.b = { 0xfe, 0x80, [15] = 9 } },
+		{ .family = AF_INET6, .local.b = { 0xfd, [15] = 9 } },
+	};
+	struct xct_ifaddr_set set;
+
+	(void)state;
+	xct_ifaddr_collect(addrs, XCT_ARRAY_SIZE(addrs), AF_INET, &set);
+	assert_int_equal(set.n, 1);
+	assert_false(set.is_short);
+	assert_true(xct_ifaddr_set_has(&set, &addrs[2].local));
+	xct_ifaddr_collect(addrs, XCT_ARRAY_SIZE(addrs), AF_INET6, &set);
+	assert_int_equal(set.n, 1);
+	assert_true(xct_ifaddr_set_has(&set, &addrs[6].local));
+}
+
+/* As they were in a predecessor's hooks. */
+static void addresses_stay_selected_by_name_while_flows_need_it(void **state)
+{
+	static const char kept[] = "4 -d 192.0.2.1 \n4 -d 169.254.0.0/16 \n";
+	struct xct_hooks *hooks = xct_hooks_new();
+	struct world *w = *state;
+	char *text;
+
+	assert_non_null(hooks);
+	assert_int_equal(xct_hooks_retain(hooks, kept), 0);
+	text = render_own(w, hooks, 2);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 2);
+	free(text);
+	/* What is named anyhow is not named twice. */
+	add_rule(w, XCT_ACT_MASQUERADE);
+	text = render_own(w, hooks, 2);
+	assert_int_equal(rules_in(text, "XCT-PRE"), 3);
+	free(text);
+	xct_hooks_free(hooks);
+}
+
 static void workers_share_by_balance_and_failing_open_bypasses(void **state)
 {
 	struct world *w = *state;
@@ -474,6 +581,9 @@ int main(void)
 		TEST(masquerade_queues_local_destinations_early),
 		TEST(without_translation_no_destination_is_queued_early),
 		TEST(hooks_are_wide_until_forgotten),
+		TEST(own_addresses_are_named_unless_there_are_many),
+		TEST(addresses_that_others_cannot_send_to_are_not_named),
+		TEST(addresses_stay_selected_by_name_while_flows_need_it),
 		TEST(workers_share_by_balance_and_failing_open_bypasses),
 		TEST(snat_addresses_are_queued_early_in_their_family),
 		TEST(dnat_conditions_are_combined),
