@@ -4,8 +4,8 @@
  * the 1-3 variant is the one the kernel calls hsiphash on 64 bits). Keyed, so
  * that nobody outside can choose tuples that fall into one place.
  *
- * The message is always whole 64-bit words, so the last block holds nothing
- * but the message's length in bytes (modulo 256) in its top byte.
+ * The message is whole 64-bit words and less than one more, a tail, whose block
+ * also holds the message's length in bytes (modulo 256), in its top byte.
  */
 #ifndef XCT_COMMON_SIPHASH_H
 #define XCT_COMMON_SIPHASH_H
@@ -43,10 +43,12 @@ static inline void xct_sip_absorb(uint64_t v[4], uint64_t word)
 	v[0] ^= word;
 }
 
-/* Hash @n 64-bit words. Inline and unrolled: where @n is known, no word and
+/* Hash @n 64-bit words and, behind them, the lower @len bytes of @tail, the
+ * others of which are 0. Inline and unrolled: where @n is known, no word and
  * nothing of the state need be in memory. */
-static inline uint64_t xct_siphash(const struct xct_siphash_key *key,
-				   const uint64_t *words, size_t n)
+static inline uint64_t xct_siphash_tail(const struct xct_siphash_key *key,
+					const uint64_t *words, size_t n,
+					uint64_t tail, size_t len)
 {
 	/* The initial state is the text "somepseudorandomlygeneratedbytes". */
 	uint64_t v[4] = {
@@ -60,13 +62,19 @@ static inline uint64_t xct_siphash(const struct xct_siphash_key *key,
 #pragma GCC unroll 8
 	for (i = 0; i < n; i++)
 		xct_sip_absorb(v, words[i]);
-	xct_sip_absorb(v, (uint64_t)n * 8 << 56);
+	xct_sip_absorb(v, (uint64_t)(n * 8 + len) << 56 | tail);
 
 	v[2] ^= 0xff;
 #pragma GCC unroll 3
 	for (i = 0; i < 3; i++)
 		xct_sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static inline uint64_t xct_siphash(const struct xct_siphash_key *key,
+				   const uint64_t *words, size_t n)
+{
+	return xct_siphash_tail(key, words, n, 0, 0);
 }
 
 #endif

@@ -55,24 +55,22 @@ static XCT_APART uint32_t hash_ipv6(const struct xct_table *tbl,
 				    const struct xct_tuple *t, uint64_t rest)
 {
 	const uint64_t words[] = { t->src.u64[0], t->src.u64[1], t->dst.u64[0],
-				   t->dst.u64[1], rest };
+				   t->dst.u64[1] };
 
-	return (uint32_t)xct_siphash(&tbl->key, words, XCT_ARRAY_SIZE(words));
+	return (uint32_t)xct_siphash_tail(&tbl->key, words,
+					  XCT_ARRAY_SIZE(words), rest, 6);
 }
 
 uint32_t xct_table_hash(const struct xct_table *tbl, const struct xct_tuple *t)
 {
 	uint64_t rest = (uint64_t)t->sport << 32 | (uint64_t)t->dport << 16 |
 			(uint64_t)t->proto << 8 | t->family;
-	const uint64_t words[] = {
-		(uint64_t)t->src.be32[0] << 32 | t->dst.be32[0],
-		rest,
-	};
+	uint64_t addrs = (uint64_t)t->src.be32[0] << 32 | t->dst.be32[0];
 
 	/* An IPv4 tuple is 14 bytes of information. */
 	if (t->family != AF_INET)
 		return hash_ipv6(tbl, t, rest);
-	return (uint32_t)xct_siphash(&tbl->key, words, XCT_ARRAY_SIZE(words));
+	return (uint32_t)xct_siphash_tail(&tbl->key, &addrs, 1, rest, 6);
 }
 
 static uint32_t hash_in_zone(const struct xct_table *tbl,
@@ -84,11 +82,10 @@ static uint32_t hash_in_zone(const struct xct_table *tbl,
 static uint32_t hash_source(const struct xct_table *tbl,
 			    const struct xct_tuple *t)
 {
-	uint64_t w[3] = { t->src.u64[0], t->src.u64[1],
-			  (uint64_t)t->sport << 32 | (uint64_t)t->zone << 8 |
-				  t->proto };
+	uint64_t rest =
+		(uint64_t)t->sport << 24 | (uint64_t)t->zone << 8 | t->proto;
 
-	return (uint32_t)xct_siphash(&tbl->key, w, 3);
+	return (uint32_t)xct_siphash_tail(&tbl->key, t->src.u64, 2, rest, 5);
 }
 
 bool xct_tuple_invert(const struct xct_tuple *t, struct xct_tuple *inverse)

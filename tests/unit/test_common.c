@@ -172,6 +172,12 @@ static void siphash_gives_the_known_values(void **state)
 		    UINT64_C(0x0ac1337336f43ed3));
 	assert_true(xct_siphash(&one, words, 3) ==
 		    UINT64_C(0xf561da130e1bdeaf));
+	assert_true(xct_siphash_tail(&zero, words, 1, UINT64_C(0x060504030201),
+				     6) == UINT64_C(0x9aa0d7dc116b7575));
+	assert_true(xct_siphash_tail(&zero, words, 2, UINT64_C(0x0504030201),
+				     5) == UINT64_C(0xd80db099b21dd43a));
+	assert_true(xct_siphash_tail(&one, words, 4, UINT64_C(0x060504030201),
+				     6) == UINT64_C(0xd648f0659be9b052));
 }
 
 static void names_and_numbers_go_both_ways(void **state)
