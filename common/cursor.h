@@ -67,4 +67,14 @@ static inline xct_be16 xct_hton16(uint16_t v)
 	return be;
 }
 
+static inline xct_be32 xct_hton32(uint32_t v)
+{
+	xct_be32 be;
+	uint8_t b[4];
+
+	xct_put_be32(b, v);
+	memcpy(&be, b, sizeof(be));
+	return be;
+}
+
 #endif

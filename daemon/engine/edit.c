@@ -21,38 +21,42 @@
 #include "daemon/engine/edit.h"
 #include "daemon/engine/l4.h"
 
-/* Write one address; its change is added to @delta. */
-static void put_addr(struct xct_pkt *pkt, enum xct_half half,
-		     const struct xct_addr *to, uint32_t *delta)
+/* Write one address of @len bytes. Returns the difference. */
+static inline uint64_t put_addr(uint8_t *at, size_t len,
+				const struct xct_addr *to)
 {
-	size_t len = xct_addr_len(pkt->family);
-	uint8_t *at = xct_pkt_addrs_at(pkt);
+	uint64_t diff = 0;
+	xct_be32 from;
 
-	if (half == XCT_HALF_DST)
-		at += len;
-
-	xct_csum_delta_addr(delta, len, at, to->b);
-	memcpy(at, to->b, len);
+	for (size_t i = 0; i < len / 4; i++, at += 4) {
+		memcpy(&from, at, 4);
+		memcpy(at, &to->be32[i], 4);
+		diff += xct_csum_diff32(from, to->be32[i]);
+	}
+	return diff;
 }
 
 /* Write the addresses of @halves and mend the IPv4 header's checksum. Returns
  * their difference, which pseudo headers share. */
-static uint32_t put_addrs(struct xct_pkt *pkt, const struct xct_tuple *target,
-			  unsigned int halves)
+static inline uint64_t put_addrs(struct xct_pkt *pkt,
+				 const struct xct_tuple *target,
+				 unsigned int halves)
 {
-	uint32_t delta = 0;
+	size_t len = xct_addr_len(pkt->family);
+	uint8_t *at = xct_pkt_addrs_at(pkt);
+	uint64_t diff = 0;
 	xct_be16 check;
 
 	if (halves & XCT_HALF_SRC)
-		put_addr(pkt, XCT_HALF_SRC, &target->src, &delta);
+		diff += put_addr(at, len, &target->src);
 	if (halves & XCT_HALF_DST)
-		put_addr(pkt, XCT_HALF_DST, &target->dst, &delta);
+		diff += put_addr(at + len, len, &target->dst);
 	if (pkt->family == AF_INET) {
 		memcpy(&check, pkt->c.data + 10, 2);
-		check = xct_csum_apply(check, delta);
+		check = xct_csum_apply(check, diff);
 		memcpy(pkt->c.data + 10, &check, 2);
 	}
-	return delta;
+	return diff;
 }
 
 /* Is the checksum among the bytes that we have? */
@@ -77,15 +81,15 @@ static uint32_t coverage(const struct xct_pkt *pkt,
 }
 
 /* The Internet checksum's sum; @proto is what the pseudo header says. */
-static uint16_t l4_sum(const struct xct_pkt *pkt, const struct xct_l4_ops *ops,
-		       uint8_t proto)
+static inline uint16_t l4_sum(const struct xct_pkt *pkt,
+			      const struct xct_l4_ops *ops, uint8_t proto)
 {
-	uint64_t sum = xct_csum_sum(pkt->l4, coverage(pkt, ops));
+	uint64_t sum = 0;
 
 	if (ops->csum != XCT_CSUM_PLAIN)
-		sum += xct_csum_pseudo(pkt->family, xct_pkt_addrs_at(pkt),
-				       proto, pkt->l4_len);
-	return xct_csum_fold(sum);
+		sum = xct_csum_pseudo(pkt->family, xct_pkt_addrs_at(pkt), proto,
+				      pkt->l4_len);
+	return xct_csum_fold(sum + xct_csum_sum(pkt->l4, coverage(pkt, ops)));
 }
 
 /* CRC32c of the bytes that we have, as if the checksum were zero. */
@@ -165,10 +169,11 @@ static void compute_csum(struct xct_pkt *pkt, const struct xct_l4_ops *ops)
 	memcpy(at, &check, 2);
 }
 
-static void update_csum(struct xct_pkt *pkt, const struct xct_l4_ops *ops,
-			uint32_t addr_delta, uint32_t port_delta)
+static inline void update_csum(struct xct_pkt *pkt,
+			       const struct xct_l4_ops *ops, uint64_t addr_diff,
+			       uint64_t port_diff)
 {
-	uint32_t delta = port_delta;
+	uint64_t diff = port_diff;
 	xct_be16 check;
 
 	/* As the kernel: it finds no fault with what it has rewritten. */
@@ -180,54 +185,56 @@ static void update_csum(struct xct_pkt *pkt, const struct xct_l4_ops *ops,
 	if (ops->csum == XCT_CSUM_UDP && !check)
 		return;
 	if (ops->csum != XCT_CSUM_PLAIN)
-		delta += addr_delta;
-	check = avoid_zero(ops, xct_csum_apply(check, delta));
+		diff += addr_diff;
+	check = avoid_zero(ops, xct_csum_apply(check, diff));
 	memcpy(pkt->l4 + ops->csum_off, &check, 2);
 }
 
 /* The pseudo header's sum, in wait of segmentation. */
 static void update_partial_csum(struct xct_pkt *pkt,
 				const struct xct_l4_ops *ops,
-				uint32_t addr_delta)
+				uint64_t addr_diff)
 {
 	xct_be16 sum;
 
 	memcpy(&sum, pkt->l4 + ops->csum_off, 2);
-	sum = xct_csum_fold((uint64_t)sum + addr_delta);
+	sum = xct_csum_fold(sum + addr_diff);
 	memcpy(pkt->l4 + ops->csum_off, &sum, 2);
 }
 
-static uint32_t put_ports(struct xct_pkt *pkt, const struct xct_l4_ops *ops,
-			  const struct xct_tuple *target, unsigned int halves)
+static inline uint64_t put_ports(struct xct_pkt *pkt,
+				 const struct xct_l4_ops *ops,
+				 const struct xct_tuple *target,
+				 unsigned int halves)
 {
-	uint32_t delta = 0;
+	uint64_t diff = 0;
 
 	if (!ops->rewrite)
 		return 0;
 	if (halves & XCT_HALF_SRC)
-		ops->rewrite(pkt->l4, target, true, &delta);
+		diff += ops->rewrite(pkt->l4, target, true);
 	if (halves & XCT_HALF_DST)
-		ops->rewrite(pkt->l4, target, false, &delta);
-	return delta;
+		diff += ops->rewrite(pkt->l4, target, false);
+	return diff;
 }
 
 bool xct_edit(struct xct_pkt *pkt, const struct xct_meta *meta,
 	      const struct xct_tuple *target, unsigned int halves)
 {
 	const struct xct_l4_ops *ops = xct_l4(pkt->proto);
-	uint32_t addr_delta, port_delta;
+	uint64_t addr_diff, port_diff;
 
 	/* The kernel replaces the packet by what we return. */
 	if (pkt->is_truncated)
 		return false;
-	addr_delta = put_addrs(pkt, target, halves);
-	port_delta = put_ports(pkt, ops, target, halves);
+	addr_diff = put_addrs(pkt, target, halves);
+	port_diff = put_ports(pkt, ops, target, halves);
 	if (!has_csum(pkt, ops))
 		return true;
 	if (!meta->csum_partial)
-		update_csum(pkt, ops, addr_delta, port_delta);
+		update_csum(pkt, ops, addr_diff, port_diff);
 	else if (meta->is_gso && ops->csum != XCT_CSUM_CRC32C)
-		update_partial_csum(pkt, ops, addr_delta);
+		update_partial_csum(pkt, ops, addr_diff);
 	else
 		compute_csum(pkt, ops);
 	return true;
@@ -242,15 +249,15 @@ void xct_edit_mend(struct xct_pkt *pkt, const struct xct_meta *meta,
 		   uint16_t before, uint32_t len)
 {
 	const struct xct_l4_ops *ops = xct_l4(pkt->proto);
-	uint32_t delta = 0;
 
 	if (!meta->csum_partial) {
-		xct_csum_delta16(&delta, before, xct_edit_sum(pkt));
-		update_csum(pkt, ops, 0, delta);
+		update_csum(pkt, ops, 0,
+			    xct_csum_diff16(before, xct_edit_sum(pkt)));
 	} else if (meta->is_gso) {
-		xct_csum_delta16(&delta, xct_hton16((uint16_t)len),
-				 xct_hton16((uint16_t)pkt->l4_len));
-		update_partial_csum(pkt, ops, delta);
+		update_partial_csum(
+			pkt, ops,
+			xct_csum_diff16(xct_hton16((uint16_t)len),
+					xct_hton16((uint16_t)pkt->l4_len)));
 	} else {
 		compute_csum(pkt, ops);
 	}
@@ -262,14 +269,12 @@ static void resize(struct xct_pkt *pkt, int32_t delta)
 	uint8_t *at = pkt->c.data + (pkt->family == AF_INET ? 2 : 4);
 	uint16_t len = (uint16_t)(xct_get_be16(at) + delta);
 	xct_be16 from, to = xct_hton16(len), check;
-	uint32_t change = 0;
 
 	memcpy(&from, at, 2);
 	xct_put_be16(at, len);
 	if (pkt->family == AF_INET) {
-		xct_csum_delta16(&change, from, to);
 		memcpy(&check, pkt->c.data + 10, 2);
-		check = xct_csum_apply(check, change);
+		check = xct_csum_apply(check, xct_csum_diff16(from, to));
 		memcpy(pkt->c.data + 10, &check, 2);
 	}
 	pkt->c.len += (uint32_t)delta;
@@ -297,15 +302,15 @@ void xct_edit_quoted(struct xct_pkt *quoted, const struct xct_tuple *inner,
 		     unsigned int halves)
 {
 	const struct xct_l4_ops *ops = xct_l4(quoted->proto);
-	uint32_t addr_delta = put_addrs(quoted, inner, halves), port_delta;
+	uint64_t addr_diff = put_addrs(quoted, inner, halves), port_diff;
 
 	/* The first 8 bytes, which hold ports and ids, are known to be there;
 	 * a TCP checksum further on may not be, and as the kernel does it is
 	 * only looked for in a whole header. */
-	port_delta = put_ports(quoted, ops, inner, halves);
+	port_diff = put_ports(quoted, ops, inner, halves);
 	if (has_csum(quoted, ops) &&
 	    (quoted->proto != IPPROTO_TCP || quoted->l4_have >= 20))
-		update_csum(quoted, ops, addr_delta, port_delta);
+		update_csum(quoted, ops, addr_diff, port_diff);
 }
 
 bool xct_edit_icmp_error(struct xct_pkt *pkt, struct xct_pkt *quoted,

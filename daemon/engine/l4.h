@@ -99,10 +99,10 @@ struct xct_l4_ops {
 				      struct xct_flow *flow);
 
 	/* Write the ports or id of @t into the header: the source half if
-	 * @is_source, else the destination half. @sum_delta collects the change
-	 * (csum.h). NULL: nothing but addresses is translated. */
-	void (*rewrite)(uint8_t *l4, const struct xct_tuple *t, bool is_source,
-			uint32_t *sum_delta);
+	 * @is_source, else the destination half. Returns the difference that it
+	 * makes to a sum (csum.h). NULL: nothing but addresses is translated. */
+	uint64_t (*rewrite)(uint8_t *l4, const struct xct_tuple *t,
+			    bool is_source);
 
 	/* Can @halves (edit.h) of this packet, or of what an error quotes, be
 	 * translated? NULL: yes. */

@@ -406,12 +406,11 @@ static uint16_t verify(const uint8_t *l4, uint32_t len)
 static void rewrite(const struct xct_l4_ops *ops, uint8_t *l4,
 		    const struct xct_tuple *t, bool is_source)
 {
-	uint32_t delta = 0;
+	uint64_t diff = ops->rewrite(l4, t, is_source);
 	xct_be16 sum;
 
-	ops->rewrite(l4, t, is_source, &delta);
 	memcpy(&sum, l4 + ops->csum_off, sizeof(sum));
-	sum = xct_csum_apply(sum, delta);
+	sum = xct_csum_apply(sum, diff);
 	memcpy(l4 + ops->csum_off, &sum, sizeof(sum));
 }
 

@@ -212,34 +212,33 @@ static enum xct_l4_verdict icmp_update(struct xct_l4_ctx *ctx,
 }
 
 /* One id serves both ways, so it is written with either half of the tuple. */
-static void rewrite_id(uint8_t *l4, const struct xct_tuple *t,
-		       uint32_t *sum_delta)
+static uint64_t rewrite_id(uint8_t *l4, const struct xct_tuple *t)
 {
 	xct_be16 from;
 
 	memcpy(&from, l4 + ID_OFF, sizeof(from));
 	memcpy(l4 + ID_OFF, &t->icmp_id, sizeof(t->icmp_id));
-	xct_csum_delta16(sum_delta, from, t->icmp_id);
+	return xct_csum_diff16(from, t->icmp_id);
 }
 
-static void icmp_rewrite(uint8_t *l4, const struct xct_tuple *t, bool is_source,
-			 uint32_t *sum_delta)
+static uint64_t icmp_rewrite(uint8_t *l4, const struct xct_tuple *t,
+			     bool is_source)
 {
 	(void)is_source;
-	if (find_query(false, l4[TYPE_OFF]))
-		rewrite_id(l4, t, sum_delta);
+	return find_query(false, l4[TYPE_OFF]) ? rewrite_id(l4, t) : 0;
 }
 
 /* As the kernel: the id of an echo alone. That of a node information query
  * stays, whatever the tuples of its flow say, so of two that differ in nothing
  * else the first has all the answers. */
-static void icmpv6_rewrite(uint8_t *l4, const struct xct_tuple *t,
-			   bool is_source, uint32_t *sum_delta)
+static uint64_t icmpv6_rewrite(uint8_t *l4, const struct xct_tuple *t,
+			       bool is_source)
 {
 	(void)is_source;
-	if (l4[TYPE_OFF] == ICMP6_ECHO_REQUEST ||
-	    l4[TYPE_OFF] == ICMP6_ECHO_REPLY)
-		rewrite_id(l4, t, sum_delta);
+	if (l4[TYPE_OFF] != ICMP6_ECHO_REQUEST &&
+	    l4[TYPE_OFF] != ICMP6_ECHO_REPLY)
+		return 0;
+	return rewrite_id(l4, t);
 }
 
 const struct xct_l4_ops xct_l4_icmp = {

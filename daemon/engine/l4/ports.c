@@ -24,13 +24,13 @@ bool xct_ports_invert(const struct xct_tuple *t, struct xct_tuple *inverse)
 	return true;
 }
 
-void xct_ports_rewrite(uint8_t *l4, const struct xct_tuple *t, bool is_source,
-		       uint32_t *sum_delta)
+uint64_t xct_ports_rewrite(uint8_t *l4, const struct xct_tuple *t,
+			   bool is_source)
 {
 	uint8_t *field = l4 + (is_source ? SPORT_OFF : DPORT_OFF);
 	xct_be16 from, to = is_source ? t->sport : t->dport;
 
 	memcpy(&from, field, sizeof(from));
 	memcpy(field, &to, sizeof(to));
-	xct_csum_delta16(sum_delta, from, to);
+	return xct_csum_diff16(from, to);
 }

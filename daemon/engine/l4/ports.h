@@ -8,7 +8,7 @@
 /* As the operations of the same names in struct xct_l4_ops. */
 bool xct_ports_key(const struct xct_pkt *pkt, struct xct_tuple *t);
 bool xct_ports_invert(const struct xct_tuple *t, struct xct_tuple *inverse);
-void xct_ports_rewrite(uint8_t *l4, const struct xct_tuple *t, bool is_source,
-		       uint32_t *sum_delta);
+uint64_t xct_ports_rewrite(uint8_t *l4, const struct xct_tuple *t,
+			   bool is_source);
 
 #endif
