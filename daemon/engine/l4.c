@@ -50,13 +50,6 @@ void xct_l4_config_default(struct xct_l4_config *cfg)
 	};
 }
 
-void xct_l4_refresh(const struct xct_l4_ctx *ctx, struct xct_flow *flow,
-		    uint32_t seconds)
-{
-	if (!(flow->status & XCT_STATUS_FIXED_TIMEOUT))
-		flow->expires_at = ctx->now + (xct_msec)seconds * 1000;
-}
-
 void xct_l4_update_answered(const struct xct_l4_ctx *ctx, struct xct_flow *flow,
 			    uint32_t unreplied, uint32_t stream)
 {

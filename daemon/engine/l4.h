@@ -127,6 +127,7 @@ struct xct_l4_ops {
 	enum xct_reason csum_reason; /* if it is wrong */
 	uint8_t csum_off; /* where it is, from the start of the header */
 	bool has_ports;	  /* source and destination ports are translated */
+	bool has_states;  /* update() changes flow->track */
 };
 
 extern const struct xct_l4_ops *const xct_l4_trackers[UINT8_MAX + 1];
@@ -149,8 +150,12 @@ static inline const struct xct_l4_ops *xct_l4(uint8_t proto)
 }
 
 /* Set the flow's timer to @seconds from now, unless its timeout is fixed. */
-void xct_l4_refresh(const struct xct_l4_ctx *ctx, struct xct_flow *flow,
-		    uint32_t seconds);
+static inline void xct_l4_refresh(const struct xct_l4_ctx *ctx,
+				  struct xct_flow *flow, uint32_t seconds)
+{
+	if (!(flow->status & XCT_STATUS_FIXED_TIMEOUT))
+		flow->expires_at = ctx->now + (xct_msec)seconds * 1000;
+}
 
 /* The timer, and ASSURED, of a protocol that has no states of its own: a flow
  * is worth more once a packet has come after an answer. */

@@ -143,7 +143,7 @@ enum xct_tracked xct_path_track(struct xct_visit *v)
 		set_flow_class(v);
 		return XCT_TRACKED;
 	}
-	xct_table_note(&v->eng->table, flow, v->dir);
+	xct_table_note(&v->eng->table, flow, v->dir, v->l4->has_states);
 	init_ctx(v, v->dir);
 	switch (v->l4->update(&v->ctx, flow)) {
 	case XCT_L4_INVALID:

@@ -463,7 +463,8 @@ static void undo_unsettled(struct xct_region_header *header)
 			flow->id = 0;
 		flow->expires_at = journal->expires_at;
 		flow->status = journal->status;
-		flow->track = journal->track;
+		if (xct_l4(flow->side[dir].tuple.proto)->has_states)
+			flow->track = journal->track;
 		side->packets = journal->packets;
 		side->bytes = journal->bytes;
 	}

@@ -187,16 +187,20 @@ static inline struct xct_help *xct_table_help(const struct xct_table *tbl,
 }
 
 /* A packet of @flow in this direction is in the engine's hands, until
- * xct_table_settle(). */
+ * xct_table_settle(). @has_states, as its protocol's in struct xct_l4_ops: else
+ * the packet does not change the track, which reaches into a line that it may
+ * not need. */
 static inline void xct_table_note(struct xct_table *tbl,
-				  const struct xct_flow *flow, enum xct_dir dir)
+				  const struct xct_flow *flow, enum xct_dir dir,
+				  bool has_states)
 {
 	struct xct_journal *journal = &tbl->header->journal;
 
 	journal->dir = dir;
 	journal->expires_at = flow->expires_at;
 	journal->status = flow->status;
-	journal->track = flow->track;
+	if (has_states)
+		journal->track = flow->track;
 	journal->packets = flow->side[dir].packets;
 	journal->bytes = flow->side[dir].bytes;
 	atomic_signal_fence(memory_order_release);

@@ -258,6 +258,21 @@ static void each_packet_of_a_translated_flow_counts_once(void **state)
 	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_REPLY], 1);
 }
 
+/* When a flow may become a stream, its first packet has said. */
+static void a_short_exchange_is_no_stream(void **state)
+{
+	struct met query = outbound(), answer = inbound();
+	struct world *w = *state;
+
+	packet_udp(&query.p, "10.0.0.2", 1000, "198.51.100.9", 53, 10);
+	packet_udp(&answer.p, "198.51.100.9", 53, "203.0.113.1", 1000, 20);
+	die_with(w, &query);
+	w->now += 1000;
+	die_with(w, &answer);
+	die_with(w, &query);
+	assert_false(tell(w).flows[0].status & XCT_STATUS_ASSURED);
+}
+
 /* What is answered at all is a stream with the next packet. */
 static void an_answer_that_comes_again_is_one_answer(void **state)
 {
@@ -304,6 +319,38 @@ static void a_connection_is_opened_and_closed(void **state)
 	assert_int_equal(tell(w).flows[0].state, XCT_TCP_TIME_WAIT);
 	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_ORIG], 4);
 	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_REPLY], 2);
+}
+
+static void chunks(struct world *w, bool is_reply, uint32_t vtag,
+		   const char *text)
+{
+	struct met met = is_reply ? inbound() : outbound();
+
+	if (is_reply)
+		packet_sctp(&met.p, "198.51.100.9", 80, "203.0.113.1", 2000,
+			    vtag, text);
+	else
+		packet_sctp(&met.p, "10.0.0.2", 2000, "198.51.100.9", 80, vtag,
+			    text);
+	die_with(w, &met);
+}
+
+/* The same: its chunks are those of a state that it has left. */
+static void an_association_is_opened_and_closed(void **state)
+{
+	struct world *w = *state;
+
+	chunks(w, false, 0, "INIT=1");
+	chunks(w, true, 1, "INITACK=2");
+	chunks(w, false, 2, "CE");
+	chunks(w, true, 1, "CA");
+	assert_int_equal(tell(w).flows[0].state, XCT_SCTP_ESTABLISHED);
+	chunks(w, false, 2, "SD");
+	chunks(w, true, 1, "SDACK");
+	chunks(w, false, 2, "SDC");
+	assert_int_equal(tell(w).flows[0].state, XCT_SCTP_CLOSED);
+	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_ORIG], 4);
+	assert_int_equal(tell(w).flows[0].packets[XCT_DIR_REPLY], 3);
 }
 
 static void line(struct world *w, bool is_reply, uint32_t seq, uint32_t ack,
@@ -376,8 +423,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_packet_of_a_translated_flow_counts_once),
+		TEST(a_short_exchange_is_no_stream),
 		TEST(an_answer_that_comes_again_is_one_answer),
 		TEST(a_connection_is_opened_and_closed),
+		TEST(an_association_is_opened_and_closed),
 		TEST(what_a_helper_writes_is_written_once),
 	};
 

@@ -577,4 +577,5 @@ const struct xct_l4_ops xct_l4_sctp = {
 	.csum_reason = XCT_REASON_CSUM_SCTP,
 	.csum_off = CSUM_OFF,
 	.has_ports = true,
+	.has_states = true,
 };

@@ -958,4 +958,5 @@ const struct xct_l4_ops xct_l4_tcp = {
 	.csum_reason = XCT_REASON_CSUM_TCP,
 	.csum_off = CSUM_OFF,
 	.has_ports = true,
+	.has_states = true,
 };
