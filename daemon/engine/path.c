@@ -288,6 +288,12 @@ static bool reserve_reply(struct xct_visit *v, struct xct_flow *draft,
 	return is_free;
 }
 
+/* A packet dies between the hooks, where it is as it came. */
+static XCT_APART void note_dying_unchanged(struct xct_visit *v)
+{
+	xct_dead_note(&v->eng->dead, &v->tuple, NULL, v->dir, v->now);
+}
+
 /* A packet of v->flow (NULL: of none) dies between the hooks: note what it is
  * like there. */
 static XCT_APART void note_dying(struct xct_visit *v, unsigned int halves)
@@ -451,10 +457,8 @@ static void early_known(struct xct_visit *v)
 		v->flow->status |= XCT_STATUS_MET_EARLY(v->dir);
 	tracked = xct_path_track(v);
 	if (tracked == XCT_TRACKED_INVALID) {
-		/* Nothing translates it: between the hooks it is as it came. */
 		if (v->is_dying)
-			xct_dead_note(&v->eng->dead, &v->tuple, NULL, v->dir,
-				      v->now);
+			note_dying_unchanged(v); /* nothing translates it */
 		return;
 	}
 	if (tracked == XCT_TRACKED_NOTHING) {
