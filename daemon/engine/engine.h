@@ -217,7 +217,8 @@ struct xct_visit {
 	struct xct_flow *flow;
 	enum xct_dir dir;
 	bool is_dying; /* routing will refuse it: no late hook is to see it */
-	struct xct_l4_ctx ctx; /* what its tracker is told, and finds */
+	struct xct_l4_ctx ctx;	 /* what its tracker is told, and finds */
+	struct xct_tuple target; /* what it becomes, if it is translated */
 
 	struct xct_pkt quoted; /* what an ICMP error is about */
 };
