@@ -208,6 +208,7 @@ struct xct_visit {
 	enum xct_reason reason;		   /* why it has no tuple, or NONE */
 	uint32_t hash;			   /* of the tuple */
 	bool is_error;			   /* an ICMP error */
+	bool is_untracked;		   /* ICMP that no flow is made of */
 	const struct xct_index_slot *seen; /* by prepare(), or NULL */
 
 	/* While it is handled: */

@@ -54,10 +54,11 @@ void xct_visit_set_class(struct xct_visit *v, enum xct_class cls)
 
 /* ---- tracking ---- */
 
-static inline void account(const struct xct_visit *v, struct xct_flow *flow)
+static inline void account(const struct xct_visit *v,
+			   struct xct_flow_side *side)
 {
-	flow->side[v->dir].packets++;
-	flow->side[v->dir].bytes += v->pkt.l3_len;
+	side->packets++;
+	side->bytes += v->pkt.l3_len;
 }
 
 /* In the visit: a local one would have a stack guard, which every hit pays. */
@@ -91,11 +92,11 @@ static inline enum xct_class class_of_new(const struct xct_flow *flow)
 						  : XCT_CLASS_NEW;
 }
 
-static inline void set_flow_class(struct xct_visit *v)
+static inline void set_flow_class(struct xct_visit *v,
+				  const struct xct_flow *flow)
 {
-	if (v->dir == XCT_DIR_ORIG &&
-	    !(v->flow->status & XCT_STATUS_SEEN_REPLY))
-		xct_visit_set_class(v, class_of_new(v->flow));
+	if (v->dir == XCT_DIR_ORIG && !(flow->status & XCT_STATUS_SEEN_REPLY))
+		xct_visit_set_class(v, class_of_new(flow));
 	else
 		xct_visit_set_class(v, XCT_CLASS_ESTABLISHED);
 }
@@ -132,19 +133,21 @@ static XCT_APART enum xct_tracked track_error(struct xct_visit *v)
 
 enum xct_tracked xct_path_track(struct xct_visit *v)
 {
+	struct xct_engine *eng = v->eng;
 	struct xct_flow *flow = v->flow;
+	enum xct_dir dir = v->dir;
 	uint32_t before = flow->status;
 	enum xct_tracked tracked = XCT_TRACKED;
 
 	if (v->is_error)
 		return track_error(v);
 	if (v->meta->is_repeat) {
-		v->eng->stats.repeated++;
-		set_flow_class(v);
+		eng->stats.repeated++;
+		set_flow_class(v, flow);
 		return XCT_TRACKED;
 	}
-	xct_table_note(&v->eng->table, flow, v->dir, v->l4->has_states);
-	init_ctx(v, v->dir);
+	xct_table_note(&eng->table, flow, dir, v->l4->has_states);
+	init_ctx(v, dir);
 	switch (v->l4->update(&v->ctx, flow)) {
 	case XCT_L4_INVALID:
 		note_news(flow, v->ctx.is_moved, before);
@@ -157,23 +160,23 @@ enum xct_tracked xct_path_track(struct xct_visit *v)
 		return XCT_TRACKED_NOTHING;
 	case XCT_L4_CLOSE:
 		tracked = XCT_TRACKED_LAST;
-		account(v, flow);
+		account(v, &flow->side[dir]);
 		/* As it was before: this packet answers nothing. */
 		xct_flow_tell_end(v->eng, flow);
 		flow->status |= XCT_STATUS_DYING;
 		break;
 	case XCT_L4_OK:
-		account(v, flow);
+		account(v, &flow->side[dir]);
 		break;
 	case XCT_L4_IGNORE:
 		break;
 	}
-	set_flow_class(v);
-	if (v->dir == XCT_DIR_REPLY)
+	set_flow_class(v, flow);
+	if (dir == XCT_DIR_REPLY)
 		flow->status |= XCT_STATUS_SEEN_REPLY;
 	note_news(flow, v->ctx.is_moved, before);
-	xct_wheel_update(&v->eng->wheel, flow);
-	v->eng->stats.found++;
+	xct_wheel_update(&eng->wheel, flow);
+	eng->stats.found++;
 	return tracked;
 }
 
@@ -590,7 +593,7 @@ static XCT_APART void late_routed(struct xct_visit *v)
 /* The packet's flow; one that is over is not found any more. */
 static void find_flow(struct xct_visit *v)
 {
-	v->flow = xct_table_find_hash(&v->eng->table, &v->tuple, v->hash,
+	v->flow = xct_table_find_seen(&v->eng->table, &v->tuple, v->hash,
 				      v->seen, &v->dir);
 	if (!v->flow)
 		return;
@@ -622,8 +625,7 @@ static void visit(struct xct_visit *v)
 		xct_policy_invalid(v, v->reason);
 		return;
 	}
-	if (xct_pkt_is_icmp(&v->pkt) && !v->is_error &&
-	    xct_icmp_is_untracked(v->pkt.family, v->tuple.icmp_type)) {
+	if (v->is_untracked) {
 		xct_visit_set_class(v, XCT_CLASS_UNTRACKED);
 		xct_visit_accept(v, xct_visit_is_early(v) ? XCT_STAGE_DONE
 							  : XCT_STAGE_FRESH);

@@ -28,15 +28,6 @@ static XCT_APART enum xct_reason read_quoted(struct xct_visit *v, uint32_t off)
 	return XCT_REASON_NONE;
 }
 
-/* Only of what came in from outside, as the kernel does, and only once: our own
- * rewriting is not checked again. */
-bool xct_visit_is_damaged(const struct xct_visit *v)
-{
-	return v->meta->csum_unverified && !v->meta->csum_partial &&
-	       v->meta->in_if && v->meta->stage == XCT_STAGE_FRESH &&
-	       !xct_csum_is_right(&v->pkt);
-}
-
 /* Fill the tuple. Returns why the packet cannot have one. */
 static enum xct_reason read_tuple(const struct xct_engine *eng,
 				  struct xct_visit *v)
@@ -62,7 +53,11 @@ static enum xct_reason read_tuple(const struct xct_engine *eng,
 	if (!xct_pkt_is_icmp(&v->pkt))
 		return XCT_REASON_NONE;
 	quote_off = xct_icmp_quote_off(&v->pkt);
-	return quote_off ? read_quoted(v, quote_off) : XCT_REASON_NONE;
+	if (quote_off)
+		return read_quoted(v, quote_off);
+	v->is_untracked =
+		xct_icmp_is_untracked(v->pkt.family, v->tuple.icmp_type);
+	return XCT_REASON_NONE;
 }
 
 void xct_engine_read(const struct xct_engine *eng, uint8_t *data, uint32_t len,
@@ -72,6 +67,7 @@ void xct_engine_read(const struct xct_engine *eng, uint8_t *data, uint32_t len,
 	v->l4 = NULL;
 	v->hash = 0;
 	v->is_error = false;
+	v->is_untracked = false;
 	memset(&v->tuple, 0, sizeof(v->tuple));
 	v->reason = xct_pkt_parse(&v->pkt, data, len, false);
 	if (v->reason == XCT_REASON_NONE)

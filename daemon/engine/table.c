@@ -174,57 +174,36 @@ static bool unchain(struct xct_table *tbl, uint32_t *head,
 	return true;
 }
 
-/* The flow that @slot refers to, if that is @t's. */
-static inline struct xct_flow *flow_at(const struct xct_table *tbl,
-				       const struct xct_index_slot *slot,
-				       const struct xct_tuple *t)
+struct xct_flow *xct_table_search(const struct xct_table *tbl,
+				  const struct xct_tuple *t, uint32_t hash,
+				  enum xct_dir *dir)
 {
-	struct xct_flow *flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
+	const struct xct_index_slot *slot;
 
-	return xct_tuple_equal(&flow->side[slot->ref & XCT_REF_DIR].tuple, t)
-		       ? flow
-		       : NULL;
-}
-
-struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
-				     const struct xct_tuple *t, uint32_t hash,
-				     const struct xct_index_slot *seen,
-				     enum xct_dir *dir)
-{
-	const struct xct_index_slot *slot = seen;
-	struct xct_flow *flow = NULL;
-
-	if (seen && xct_index_is_first(seen, hash))
-		flow = flow_at(tbl, seen, t);
-	if (!flow) {
-		xct_index_for_each(&tbl->main, slot, hash) {
-			flow = flow_at(tbl, slot, t);
-			if (flow)
-				break;
+	xct_index_for_each(&tbl->main, slot, hash) {
+		if (xct_table_is_at(tbl, slot, t)) {
+			*dir = slot->ref & XCT_REF_DIR;
+			return xct_table_at(tbl, slot);
 		}
 	}
-	if (flow)
-		*dir = slot->ref & XCT_REF_DIR;
-	return flow;
+	return NULL;
 }
 
 struct xct_flow *xct_table_find(const struct xct_table *tbl,
 				const struct xct_tuple *t, enum xct_dir *dir)
 {
-	return xct_table_find_hash(tbl, t, hash_in_zone(tbl, t), NULL, dir);
+	return xct_table_search(tbl, t, hash_in_zone(tbl, t), dir);
 }
 
 bool xct_table_is_taken(const struct xct_table *tbl, const struct xct_tuple *t,
 			const struct xct_flow *self)
 {
 	const struct xct_index_slot *slot;
-	const struct xct_flow *flow;
 
-	xct_index_for_each(&tbl->main, slot, hash_in_zone(tbl, t)) {
-		flow = flow_at(tbl, slot, t);
-		if (flow && flow != self)
+	xct_index_for_each(&tbl->main, slot, hash_in_zone(tbl, t))
+		if (xct_table_is_at(tbl, slot, t) &&
+		    xct_table_at(tbl, slot) != self)
 			return true;
-	}
 	return false;
 }
 

@@ -255,12 +255,10 @@ static inline uint32_t xct_table_hash_zone(uint32_t hash, uint16_t zone)
 struct xct_flow *xct_table_find(const struct xct_table *tbl,
 				const struct xct_tuple *t, enum xct_dir *dir);
 
-/* The same with @t's hash known, zone included, and perhaps (else NULL) where
- * in the index it was a moment ago. */
-struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
-				     const struct xct_tuple *t, uint32_t hash,
-				     const struct xct_index_slot *seen,
-				     enum xct_dir *dir);
+/* The same with @t's hash known, zone included. */
+struct xct_flow *xct_table_search(const struct xct_table *tbl,
+				  const struct xct_tuple *t, uint32_t hash,
+				  enum xct_dir *dir);
 
 /*
  * What the main index refers to: a direction of a flow. That the flow is
@@ -270,6 +268,12 @@ struct xct_flow *xct_table_find_hash(const struct xct_table *tbl,
 #define XCT_REF_DIR	   1u
 #define XCT_REF_TRANSLATED 2u
 #define XCT_REF_SHIFT	   2
+
+static inline struct xct_flow *xct_table_at(const struct xct_table *tbl,
+					    const struct xct_index_slot *slot)
+{
+	return &tbl->flows[slot->ref >> XCT_REF_SHIFT];
+}
 
 /* Have the cache fetch what finding @hash will read; once that is there, the
  * record that it leads to, and no more of it than a hit of @proto needs: lines
@@ -289,7 +293,7 @@ xct_table_prefetch_flow(const struct xct_table *tbl, uint32_t hash,
 
 	if (slot->hash != hash || slot->ref == XCT_INDEX_NONE)
 		return NULL;
-	flow = &tbl->flows[slot->ref >> XCT_REF_SHIFT];
+	flow = xct_table_at(tbl, slot);
 	__builtin_prefetch(flow, 1);
 	__builtin_prefetch(&flow->side[slot->ref & XCT_REF_DIR].packets, 1);
 	if (slot->ref & XCT_REF_TRANSLATED || proto == IPPROTO_TCP)
@@ -360,6 +364,30 @@ static inline bool xct_tuple_equal(const struct xct_tuple *a,
 	       xct_addr_equal(&a->dst, &b->dst) &&
 	       !memcmp(&a->sport, &b->sport,
 		       sizeof(*a) - offsetof(struct xct_tuple, sport));
+}
+
+/* Is what @slot refers to @t's? */
+static inline bool xct_table_is_at(const struct xct_table *tbl,
+				   const struct xct_index_slot *slot,
+				   const struct xct_tuple *t)
+{
+	return xct_tuple_equal(
+		&xct_table_at(tbl, slot)->side[slot->ref & XCT_REF_DIR].tuple,
+		t);
+}
+
+/* xct_table_search() where the entry perhaps (else NULL) was in the index a
+ * moment ago. */
+static inline struct xct_flow *
+xct_table_find_seen(const struct xct_table *tbl, const struct xct_tuple *t,
+		    uint32_t hash, const struct xct_index_slot *seen,
+		    enum xct_dir *dir)
+{
+	if (!seen || !xct_index_is_first(seen, hash) ||
+	    !xct_table_is_at(tbl, seen, t))
+		return xct_table_search(tbl, t, hash, dir);
+	*dir = seen->ref & XCT_REF_DIR;
+	return xct_table_at(tbl, seen);
 }
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "daemon/engine/dead.h"
+#include "daemon/engine/edit.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/expect.h"
 #include "daemon/engine/expire.h"
@@ -89,8 +90,16 @@ static inline bool xct_visit_is_early(const struct xct_visit *v)
 bool xct_visit_is_local(const struct xct_visit *v, uint8_t family,
 			const struct xct_addr *addr);
 
-/* Is its checksum wrong, if that is for us to say? */
-bool xct_visit_is_damaged(const struct xct_visit *v);
+/* Is its checksum wrong, if that is for us to say? It is only of what came in
+ * from outside, as for the kernel, and only once: our own rewriting is not
+ * checked again. */
+static inline bool xct_visit_is_damaged(const struct xct_visit *v)
+{
+	const struct xct_meta *meta = v->meta;
+
+	return meta->csum_unverified && !meta->csum_partial && meta->in_if &&
+	       meta->stage == XCT_STAGE_FRESH && !xct_csum_is_right(&v->pkt);
+}
 
 /* Does the packet come from this host? */
 bool xct_visit_is_own(const struct xct_visit *v);
