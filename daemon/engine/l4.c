@@ -4,12 +4,25 @@
 
 #include <netinet/in.h>
 
+/* clang-format off */
 const struct xct_l4_ops *const xct_l4_trackers[UINT8_MAX + 1] = {
-	[IPPROTO_TCP] = &xct_l4_tcp,	     [IPPROTO_UDP] = &xct_l4_udp,
-	[IPPROTO_UDPLITE] = &xct_l4_udplite, [IPPROTO_SCTP] = &xct_l4_sctp,
-	[IPPROTO_GRE] = &xct_l4_gre,	     [IPPROTO_ICMP] = &xct_l4_icmp,
+	[0] = &xct_l4_generic,
+	[IPPROTO_ICMP] = &xct_l4_icmp,
+	[IPPROTO_ICMP + 1 ... IPPROTO_TCP - 1] = &xct_l4_generic,
+	[IPPROTO_TCP] = &xct_l4_tcp,
+	[IPPROTO_TCP + 1 ... IPPROTO_UDP - 1] = &xct_l4_generic,
+	[IPPROTO_UDP] = &xct_l4_udp,
+	[IPPROTO_UDP + 1 ... IPPROTO_GRE - 1] = &xct_l4_generic,
+	[IPPROTO_GRE] = &xct_l4_gre,
+	[IPPROTO_GRE + 1 ... IPPROTO_ICMPV6 - 1] = &xct_l4_generic,
 	[IPPROTO_ICMPV6] = &xct_l4_icmpv6,
+	[IPPROTO_ICMPV6 + 1 ... IPPROTO_SCTP - 1] = &xct_l4_generic,
+	[IPPROTO_SCTP] = &xct_l4_sctp,
+	[IPPROTO_SCTP + 1 ... IPPROTO_UDPLITE - 1] = &xct_l4_generic,
+	[IPPROTO_UDPLITE] = &xct_l4_udplite,
+	[IPPROTO_UDPLITE + 1 ... UINT8_MAX] = &xct_l4_generic,
 };
+/* clang-format on */
 
 void xct_l4_config_default(struct xct_l4_config *cfg)
 {

@@ -145,8 +145,7 @@ extern const struct xct_l4_ops xct_l4_generic;
  * either family: ICMP in the wrong one is refused by its tracker's check(). */
 static inline const struct xct_l4_ops *xct_l4(uint8_t proto)
 {
-	return xct_l4_trackers[proto] ? xct_l4_trackers[proto]
-				      : &xct_l4_generic;
+	return xct_l4_trackers[proto];
 }
 
 /* Set the flow's timer to @seconds from now, unless its timeout is fixed. */

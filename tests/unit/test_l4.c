@@ -90,6 +90,8 @@ static void each_protocol_has_its_tracker(void **state)
 	assert_ptr_equal(xct_l4(IPPROTO_DCCP), &xct_l4_generic);
 	assert_ptr_equal(xct_l4(IPPROTO_ESP), &xct_l4_generic);
 	assert_ptr_equal(xct_l4(255), &xct_l4_generic);
+	for (int proto = 0; proto <= UINT8_MAX; proto++)
+		assert_non_null(xct_l4((uint8_t)proto));
 }
 
 static void a_fixed_timeout_is_not_refreshed(void **state)
