@@ -14,12 +14,6 @@ bool xct_addr_is_zero(const struct xct_addr *a)
 	return a->u64[0] == 0 && a->u64[1] == 0;
 }
 
-int xct_addr_cmp(uint8_t family, const struct xct_addr *a,
-		 const struct xct_addr *b)
-{
-	return memcmp(a->b, b->b, xct_addr_len(family));
-}
-
 bool xct_addr_parse(const char *s, uint8_t *family, struct xct_addr *addr)
 {
 	struct xct_addr parsed = { .u64 = { 0 } };

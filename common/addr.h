@@ -11,7 +11,7 @@
 
 #include <sys/socket.h>
 
-#include "common/types.h"
+#include "common/cursor.h"
 
 #define XCT_ADDRSTRLEN 46 /* INET6_ADDRSTRLEN */
 #define XCT_IFNAMSIZ   16 /* IFNAMSIZ */
@@ -46,8 +46,17 @@ static inline size_t xct_addr_len(uint8_t family)
 }
 
 /* Order as numbers: <0, 0, >0. Both must be of @family. */
-int xct_addr_cmp(uint8_t family, const struct xct_addr *a,
-		 const struct xct_addr *b);
+static inline int xct_addr_cmp(uint8_t family, const struct xct_addr *a,
+			       const struct xct_addr *b)
+{
+	uint32_t x, y;
+
+	if (family != AF_INET)
+		return memcmp(a->b, b->b, sizeof(a->b));
+	x = xct_get_be32(a->b);
+	y = xct_get_be32(b->b);
+	return (x > y) - (x < y);
+}
 
 /* Read "192.0.2.1" or "2001:db8::1", all of @s. False if it is neither. */
 bool xct_addr_parse(const char *s, uint8_t *family, struct xct_addr *addr);

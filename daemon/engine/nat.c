@@ -205,12 +205,14 @@ static void pick_addr(const struct xct_nat_range *range,
 	bool is_below_last = false;
 	uint32_t hash;
 
+	if (xct_addr_equal(&range->addr.first, &range->addr.last)) {
+		*addr = range->addr.first;
+		return;
+	}
 	hash = hash_addr(&t->src, range->is_persistent
 					  ? 0
 					  : dst.be32[words - 1] ^ t->zone);
 	*addr = range->addr.first;
-	if (xct_addr_equal(&range->addr.first, &range->addr.last))
-		return;
 	for (unsigned int i = 0; i < words; i++) {
 		uint32_t first = xct_get_be32(&range->addr.first.b[4 * i]);
 		uint32_t last = xct_get_be32(&range->addr.last.b[4 * i]);
