@@ -21,11 +21,18 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,38 +190,144 @@ static _Noreturn void *udp_server(void *arg)
 	}
 }
 
-/* A flow is a client's socket and a place; each burst is of one socket, and
- * all flows have their turn before one comes again. */
+struct frame {
+	struct ethhdr eth;
+	struct iphdr ip;
+	struct udphdr udp;
+	uint8_t bytes[UDP_LEN];
+} __attribute__((packed));
+
+/* What a checksum of the Internet sums up. */
+static uint32_t sum(const void *data, size_t len)
+{
+	const uint8_t *b = data;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		n += (uint32_t)b[i] << 8 | b[i + 1];
+	return n;
+}
+
+static uint16_t checksum(uint32_t n)
+{
+	while (n >> 16)
+		n = (n & 0xffff) + (n >> 16);
+	return htons((uint16_t)~n);
+}
+
+/* The next hop's Ethernet address, and the interface to it. */
+static int find_gateway(uint8_t mac[ETH_ALEN])
+{
+	FILE *f = fopen("/proc/thread-self/net/arp", "re");
+	unsigned int flags = 0, b[ETH_ALEN];
+	char line[256], dev[32];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %*s %x %x:%x:%x:%x:%x:%x %*s %31s",
+			   &flags, &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+			   dev) == 8 &&
+		    flags & ATF_COM)
+			break;
+	if (!f || !(flags & ATF_COM))
+		errx(1, "no gateway in the client's ARP table");
+	fclose(f);
+	for (int i = 0; i < ETH_ALEN; i++)
+		mac[i] = (uint8_t)b[i];
+	return (int)if_nametoindex(dev);
+}
+
+/* A packet socket to the gateway, and what all packets have in common. */
+static int open_wire(struct frame *frame)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), on = 1;
+	int probe = new_socket(SOCK_DGRAM);
+	struct sockaddr_in own;
+	socklen_t len = sizeof(own);
+
+	connect_to(probe, 0);
+	if (getsockname(probe, (struct sockaddr *)&own, &len))
+		err(1, "getsockname");
+	close(probe);
+	memset(frame, 0, sizeof(*frame));
+	at.sll_ifindex = find_gateway(frame->eth.h_dest);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)))
+		err(1, "packet socket");
+	len = sizeof(at);
+	if (getsockname(fd, (struct sockaddr *)&at, &len) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)))
+		err(1, "packet socket");
+	memcpy(frame->eth.h_source, at.sll_addr, ETH_ALEN);
+	frame->eth.h_proto = htons(ETH_P_IP);
+	frame->ip.version = 4;
+	frame->ip.ihl = sizeof(frame->ip) / 4;
+	frame->ip.tot_len = htons(sizeof(*frame) - sizeof(frame->eth));
+	frame->ip.frag_off = htons(IP_DF);
+	frame->ip.ttl = 64;
+	frame->ip.protocol = IPPROTO_UDP;
+	frame->ip.saddr = own.sin_addr.s_addr;
+	frame->udp.len =
+		htons(sizeof(*frame) - sizeof(frame->eth) - sizeof(frame->ip));
+	return fd;
+}
+
+static void address(struct frame *frame, unsigned int port, unsigned int place)
+{
+	struct sockaddr_in to = server_addr(place);
+
+	frame->ip.daddr = to.sin_addr.s_addr;
+	frame->ip.check = 0;
+	frame->ip.check = checksum(sum(&frame->ip, sizeof(frame->ip)));
+	frame->udp.source = htons((uint16_t)port);
+	frame->udp.dest = to.sin_port;
+	frame->udp.check = 0;
+	/* With the pseudo-header, whose addresses stand before it. */
+	frame->udp.check = checksum(
+		sum(&frame->ip.saddr,
+		    sizeof(*frame) - offsetof(struct frame, ip.saddr)) +
+		IPPROTO_UDP + ntohs(frame->udp.len));
+}
+
+/*
+ * A flow is a port of the client's and a place; each burst is of one port, and
+ * all flows have their turn before one comes again. Packets are written to the
+ * wire as they are: what is to be measured is who forwards them, on the same
+ * processor.
+ */
 static _Noreturn void *udp_client(void *arg)
 {
 	unsigned int n_places = load.n < PLACES_MAX ? 8 : PLACES_MAX;
-	unsigned int n_fds = (load.n + n_places - 1) / n_places;
+	unsigned int n_ports = (load.n + n_places - 1) / n_places;
+	unsigned int n = n_ports * n_places;
 	unsigned int burst = load.rate ? 8 : BURST;
-	int *fds = calloc(n_fds, sizeof(*fds));
+	unsigned int port = 10000 + (unsigned int)getpid() * 101 % 40000;
+	struct frame *frames = calloc(n, sizeof(*frames)), any;
 	struct mmsghdr msgs[BURST] = { 0 };
-	struct sockaddr_in to[BURST];
-	char bytes[UDP_LEN] = { 0 };
-	struct iovec iov = { bytes, sizeof(bytes) };
+	struct iovec iov[BURST];
 	uint64_t next = now_ns();
+	int fd = open_wire(&any), sent;
 
 	(void)arg;
-	if (!fds)
+	if (!frames)
 		err(1, "calloc");
-	for (unsigned int i = 0; i < n_fds; i++)
-		fds[i] = new_socket(SOCK_DGRAM);
+	for (unsigned int i = 0; i < n; i++) {
+		frames[i] = any;
+		address(&frames[i], port + i / n_places, i % n_places);
+	}
 	for (unsigned int i = 0; i < burst; i++)
-		msgs[i].msg_hdr = (struct msghdr){
-			.msg_name = &to[i],
-			.msg_namelen = sizeof(to[i]),
-			.msg_iov = &iov,
-			.msg_iovlen = 1,
-		};
+		msgs[i].msg_hdr =
+			(struct msghdr){ .msg_iov = &iov[i], .msg_iovlen = 1 };
 	for (unsigned int turn = 0;; turn++) {
+		struct frame *first = &frames[turn % n_ports * n_places];
+
 		for (unsigned int i = 0; i < burst; i++)
-			to[i] = server_addr((turn / n_fds * burst + i) %
-					    n_places);
-		if (sendmmsg(fds[turn % n_fds], msgs, burst, 0) > 0)
-			add(&load.sent, burst);
+			iov[i] = (struct iovec){
+				&first[(turn / n_ports * burst + i) % n_places],
+				sizeof(struct frame)
+			};
+		sent = sendmmsg(fd, msgs, burst, 0);
+		if (sent > 0)
+			add(&load.sent, (uint64_t)sent);
 		if (!load.rate)
 			continue;
 		next += burst * 1000000000ull / load.rate;
