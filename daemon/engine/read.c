@@ -90,20 +90,24 @@ static uint16_t zone_of(struct xct_engine *eng, const struct xct_visit *v)
 void xct_engine_prepare(struct xct_engine *eng, struct xct_visit *visits,
 			unsigned int n)
 {
-	for (unsigned int i = 0; i < n; i++) {
-		struct xct_visit *v = &visits[i];
+	const struct xct_visit *end = visits + n;
+	bool has_zones = eng->rs && eng->rs->n_zones;
 
-		v->tuple.zone = zone_of(eng, v);
-		v->hash = xct_table_hash_zone(v->hash, v->tuple.zone);
-		v->seen = NULL;
+	for (struct xct_visit *v = visits; v < end; v++) {
+		if (has_zones) {
+			v->tuple.zone = zone_of(eng, v);
+			v->hash = xct_table_hash_zone(v->hash, v->tuple.zone);
+		}
 		xct_table_prefetch_slot(&eng->table, v->hash);
 	}
 	/* A packet alone would wait for the one as for the other. */
-	for (unsigned int i = 0; n > 1 && i < n; i++) {
-		struct xct_visit *v = &visits[i];
-
+	if (n == 1) {
+		visits->seen = NULL;
+		return;
+	}
+	for (struct xct_visit *v = visits; v < end; v++) {
 		/* Packets of a flow come one after another. */
-		if (i > 0 && v->hash == v[-1].hash)
+		if (v > visits && v->hash == v[-1].hash)
 			v->seen = v[-1].seen;
 		else
 			v->seen = xct_table_prefetch_flow(&eng->table, v->hash,
