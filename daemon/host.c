@@ -4,7 +4,10 @@
 
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/daemon.h"
+
+#define BEHIND_MS 1000 /* hooks may be, while packets wait */
 
 /* Wake the main thread up. */
 static void tell_main(struct xct_daemon *d)
@@ -46,8 +49,12 @@ static bool ifaddr(void *ctx, uint32_t ifindex, uint8_t family,
 	catch_up(d);
 	if (!xct_netdev_ifaddr(d->netdev, ifindex, family, dst, addr))
 		return false;
-	if (xct_netdev_is_early(d->netdev, family, addr))
-		d->is_early = d->env.is_behind = true;
+	if (!xct_netdev_is_early(d->netdev, family, addr))
+		return true;
+	d->is_early = true;
+	/* If iptables hangs, packets are not late one after the other. */
+	if (!d->env.behind_until)
+		d->env.behind_until = xct_clock_now() + BEHIND_MS;
 	return true;
 }
 

@@ -90,6 +90,16 @@ void xct_masq_purge(struct xct_daemon *d)
 
 static const uint8_t families[] = { AF_INET, AF_INET6 };
 
+/* Are there any that they do not? With the lock held. If not, also since they
+ * are gone again, no packet has to wait. */
+static bool has_early(struct xct_daemon *d)
+{
+	if (xct_netdev_has_early(d->netdev))
+		return true;
+	d->env.behind_until = 0;
+	return false;
+}
+
 int xct_masq_install_hooks(struct xct_daemon *d,
 			   const struct xct_config *config, char **error)
 {
@@ -104,14 +114,14 @@ int xct_masq_install_hooks(struct xct_daemon *d,
 	}
 	ret = xct_hooks_install(d->hooks, config, d->n_workers, error);
 	xct_lock_take(&d->lock);
+	d->masq.has_failed = ret < 0 && (has_early(d) || d->masq.has_failed);
 	/* After a failure as well: packets do not wait for the next attempt. */
 	for (size_t i = 0; i < XCT_ARRAY_SIZE(families); i++)
 		xct_netdev_select(
 			d->netdev, families[i],
 			ret < 0 ? &own[i]
 				: xct_hooks_own(d->hooks, families[i]));
-	if (!xct_netdev_has_early(d->netdev))
-		d->env.is_behind = false;
+	(void)has_early(d);
 	xct_lock_give(&d->lock);
 	return ret;
 }
@@ -120,13 +130,13 @@ void xct_masq_follow(struct xct_daemon *d, xct_msec now)
 {
 	xct_msec since = now - d->masq.followed_ms;
 	char *error = NULL;
-	bool has_early;
+	bool is_behind;
 	int ret;
 
 	xct_lock_take(&d->lock);
-	has_early = xct_netdev_has_early(d->netdev);
+	is_behind = has_early(d);
 	xct_lock_give(&d->lock);
-	if (!(has_early && since >= FOLLOW_MS) &&
+	if (!(is_behind && since >= FOLLOW_MS) &&
 	    !(d->masq.has_failed && since >= RETRY_MS))
 		return;
 	ret = xct_masq_install_hooks(d, d->config, &error);
@@ -138,7 +148,6 @@ void xct_masq_follow(struct xct_daemon *d, xct_msec now)
 	else if (d->options.is_kept)
 		xct_kept_put_hooks(d->hooks);
 	free(error);
-	d->masq.has_failed = ret < 0;
 	d->masq.followed_ms = xct_clock_now();
 }
 

@@ -36,8 +36,8 @@ struct xct_masquerade {
 	unsigned int n_names; /* they, and the names, are under the lock */
 	xct_msec restored_ms; /* flows were, last; 0: all have settled */
 	xct_msec settled_ms;  /* when they were looked at last */
-	xct_msec followed_ms; /* when hooks were to name new addresses, last */
-	bool has_failed;      /* and they do not */
+	xct_msec followed_ms; /* when new addresses had them changed, last */
+	bool has_failed;      /* hooks were to name new ones, and do not */
 };
 
 /* As struct xct_netdev_ops.addr_gone; @ctx is the struct xct_daemon. */

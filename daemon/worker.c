@@ -34,8 +34,7 @@
 #define STOP_MS	     1000 /* where hooks of others go on feeding the queue */
 #define SOON_US	     5	  /* a burst's next packet has come */
 #define BACKOFF_MAX  127  /* waits without a whole budget before one with */
-#define BEHIND_MS    1000 /* hooks may be, while a packet waits */
-#define LOOK_US	     500  /* between two looks whether they still are */
+#define LOOK_US	     500  /* between two looks whether hooks are behind */
 
 struct xct_worker {
 	const struct xct_worker_env *env;
@@ -137,11 +136,9 @@ static void handle_packet(struct xct_worker *w, unsigned int k, xct_msec now)
 }
 
 /* What goes out now may be answered before xctd would see the answer. */
-static void wait_for_hooks(const struct xct_worker *w, xct_msec now)
+static void wait_for_hooks(const struct xct_worker *w)
 {
-	xct_msec until = now + BEHIND_MS;
-
-	while (w->env->is_behind && xct_clock_now() < until)
+	while (xct_clock_now() < w->env->behind_until)
 		(void)usleep(LOOK_US);
 }
 
@@ -166,7 +163,7 @@ static void handle_batch(struct xct_worker *w, unsigned int n, xct_msec now)
 	xct_lock_give(w->env->lock);
 
 	if (is_early)
-		wait_for_hooks(w, now);
+		wait_for_hooks(w);
 	xct_nfq_answer(w->nfq, w->packets, n);
 	w->pending->n_done = 0;
 	atomic_store_explicit(&w->answered, w->packets[n - 1].id,

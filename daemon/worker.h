@@ -24,9 +24,10 @@ struct xct_worker_env {
 	int failed_fd;	 /* eventfd: written to when a worker cannot go on */
 	bool *has_begun; /* set when a batch begins; under the lock */
 	/* One of its packets leaves with an address that the hooks do not name
-	 * yet; under the lock. It waits as long as they are behind. */
+	 * yet; under the lock. It waits as long as they are behind, but not
+	 * past a time that all such packets share; 0: they are not. */
 	bool *is_early;
-	_Atomic bool is_behind;
+	_Atomic xct_msec behind_until;
 };
 
 struct xct_worker; /* opaque */

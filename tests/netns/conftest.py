@@ -85,13 +85,18 @@ def pytest_runtest_makereport(item, call):
 def without(tmp_path, monkeypatch):
     """Make iptables-restore refuse rules with any of some words, as it does
     where the kernel lacks something; until they are out of the directory that
-    this returns."""
+    this returns. As long as there is a file "hang", it hangs, and says so by
+    another, "hangs"."""
     def make(*words):
-        patterns = " ".join(f"-e '{word}'" for word in words)
+        (tmp_path / "words").write_text("".join(f"{w}\n" for w in words))
         for tool in "iptables-restore", "ip6tables-restore":
             (tmp_path / tool).write_text(f"""#!/bin/sh
 rules=$(mktemp) && cat > "$rules" && trap 'rm -f "$rules"' EXIT
-if grep -q {patterns} "$rules"; then
+while [ -e {tmp_path}/hang ]; do
+    : > {tmp_path}/hangs
+    sleep 0.05
+done
+if grep -q -f {tmp_path}/words "$rules"; then
     echo "{tool}: line 3 failed: No such file or directory" >&2
     exit 1
 fi

@@ -4,7 +4,9 @@
 import errno
 import hashlib
 import os
+import signal
 import socket
+import time
 
 import pytest
 
@@ -261,6 +263,15 @@ def test_masqueraded_flows_vanish_with_their_address(gateway):
     assert peers[-1] == ("192.0.2.9", 4000)
 
 
+def is_answered(sock):
+    sock.settimeout(0.2)
+    sock.sendto(b"two", (SERVER, 7))
+    try:
+        return sock.recv(9) == b"two"
+    except socket.timeout:
+        return False
+
+
 def test_a_new_address_that_the_hooks_cannot_name(gateway, without):
     """Traffic goes on; what the new address is needed for does, later."""
     other = "192.0.2.9"
@@ -280,14 +291,48 @@ def test_a_new_address_that_the_hooks_cannot_name(gateway, without):
         assert ping(gateway.client, LAN_GW)
         for tool in list(tools.iterdir()):
             tool.unlink()
+        wait_for(lambda: is_answered(sock), "an answer", 20)
 
-        def is_answered():
-            sock.sendto(b"two", (SERVER, 7))
-            try:
-                return sock.recv(9) == b"two"
-            except socket.timeout:
-                return False
-        wait_for(is_answered, "an answer", 20)
+
+def test_a_new_address_that_a_failed_reload_has_seen(gateway, without):
+    """It is for the next attempt to name it."""
+    other = "192.0.2.9"
+    gateway.xctd.stop()
+    tools = without(f"-d {other} ")
+    xctd = gateway.start_xctd(GATEWAY)
+    gateway.echo(gateway.server, SERVER, 7)
+    (tools / "hang").touch()
+    gateway.router.ip("addr add 198.51.100.1/32 dev lan0")
+    wait_for((tools / "hangs").exists, "hooks are changed")
+    gateway.router.ip(f"addr del {WAN}/24 dev wan0",
+                      f"addr add {other}/24 dev wan0")
+    xctd.process.send_signal(signal.SIGHUP)
+    (tools / "hang").unlink()
+    wait_for(lambda: "not loaded" in xctd.messages(), "reloading")
+    (tools / "words").write_text("")
+    with gateway.client.udp_socket(CLIENT, 4000) as sock:
+        wait_for(lambda: is_answered(sock), "an answer", 20)
+
+
+def test_hooks_that_hang_make_packets_late_once(gateway, without):
+    other = "192.0.2.9"
+    gateway.xctd.stop()
+    tools = without("nothing")
+    gateway.start_xctd(GATEWAY)
+    peers = gateway.echo(gateway.server, SERVER, 7)
+    (tools / "hang").touch()
+    gateway.router.ip(f"addr del {WAN}/24 dev wan0",
+                      f"addr add {other}/24 dev wan0")
+    wait_for((tools / "hangs").exists, "hooks are changed")
+    began = time.monotonic()
+    for port in range(4000, 4008):
+        with gateway.client.udp_socket(CLIENT, port) as sock:
+            sock.sendto(b"one", (SERVER, 7))
+            wait_for(lambda: peers[-1:] == [(other, port)], "the packet")
+    assert time.monotonic() - began < 6
+    (tools / "hang").unlink()
+    with gateway.client.udp_socket(CLIENT, 4000) as sock:
+        wait_for(lambda: is_answered(sock), "an answer")
 
 
 def test_a_renamed_interface_matches_by_its_new_name(lab):
