@@ -135,7 +135,9 @@ static bool hand_over(struct xct_daemon *d, int hooks_fd,
 	    !fn(arg, XCT_KEPT_SOCKET, d->listen_fd) ||
 	    !fn(arg, XCT_KEPT_RAW4, d->raw.fd4) ||
 	    (d->raw.fd6 >= 0 && !fn(arg, XCT_KEPT_RAW6, d->raw.fd6)) ||
-	    !fn(arg, XCT_KEPT_HOOKS, hooks_fd) ||
+	    /* What manual hooks select is not known. */
+	    (d->config->settings.hooks == XCT_HOOKS_AUTO &&
+	     !fn(arg, XCT_KEPT_HOOKS, hooks_fd)) ||
 	    (d->fragwatch.fd >= 0 && !fn(arg, XCT_KEPT_FRAGS, d->fragwatch.fd)))
 		return false;
 	for (unsigned int i = 0; i < d->n_workers; i++) {

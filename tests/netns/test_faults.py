@@ -594,6 +594,20 @@ def test_flows_of_rules_that_are_gone_outlive_a_takeover(lab):
     connection.close()
 
 
+def test_flows_of_manual_hooks_outlive_a_takeover(lab):
+    """Nobody knows what those selected."""
+    xctd = lab.start_xctd("hooks: manual\n"
+                          "nat: [{out: wan0, masquerade: yes}]\n")
+    for family, tool in ("ipv4", "iptables"), ("ipv6", "ip6tables"):
+        lab.router.run(tool + "-restore", "--noflush",
+                       input=xctd.ctl("hooks", family).stdout)
+    connection = Connection(lab)
+    xctd.write("nat: []\n")
+    take_over(lab, xctd)
+    connection.talk()
+    connection.close()
+
+
 def test_a_restart_keeps_flows_of_rules_that_are_gone():
     machine(f"""
     ip -n far route add {POOL} via 192.0.2.1
