@@ -6,6 +6,7 @@
 #include "daemon/iptables.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -14,11 +15,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/sd.h"
+
 /* Seconds to wait for another user of iptables. */
 #define LOCK_WAIT "10"
+#define PATIENCE  12 /* seconds for one that may have to */
 
 /* Find @name in PATH or where administrators' programs are. */
 static bool find_program(const char *name, char *path, size_t size)
@@ -78,6 +83,28 @@ static char *read_all(int fd)
 	return text;
 }
 
+/*
+ * Wait for the end of @pid: its exit status, or -errno. It may take as long as
+ * another user of iptables holds its lock; who waits for that does not hang,
+ * and tells the service manager so. A program that never ends is no excuse.
+ */
+static int wait_for(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* -1: nobody is told */
+	struct pollfd end = { .fd = fd, .events = POLLIN };
+	int status;
+
+	for (int s = 0; fd >= 0 && s < PATIENCE && poll(&end, 1, 1000) == 0;
+	     s++)
+		xct_sd_alive();
+	if (fd >= 0)
+		close(fd);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
 /* Start @argv with @fds as its stdin, stdout and stderr; its exit status, or
  * -errno. The child gets default signals: the daemon's blocked ones are not
  * for it. */
@@ -87,8 +114,8 @@ static int spawn_and_wait(const char *path, char *const argv[],
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none, pipe_signal;
-	int err, status;
 	pid_t pid;
+	int err;
 
 	sigemptyset(&none);
 	sigemptyset(&pipe_signal);
@@ -112,12 +139,7 @@ err_attr:
 	posix_spawnattr_destroy(&attr);
 err_actions:
 	posix_spawn_file_actions_destroy(&actions);
-	if (err)
-		return -err;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+	return err ? -err : wait_for(pid);
 }
 
 /*

@@ -269,6 +269,25 @@ def test_a_hung_daemon_is_restarted_by_the_watchdog():
     """)
 
 
+def test_who_waits_for_iptables_does_not_hang():
+    machine("""
+    mkdir -p /etc/systemd/system/xctd.service.d
+    printf '[Service]\\nWatchdogSec=2\\n' \
+        > /etc/systemd/system/xctd.service.d/test.conf
+    systemctl daemon-reload
+    systemctl start xctd
+    first=$(main_pid)
+    real=$(command -v iptables-restore)
+    slow=/usr/local/sbin/iptables-restore
+    test "$real" != $slow
+    printf '#!/bin/sh\\nsleep 4\\nexec %s "$@"\\n' "$real" > $slow
+    chmod +x $slow
+    systemctl reload xctd
+    test "$(main_pid)" = "$first"
+    said | grep 'generation 2'
+    """)
+
+
 @pytest.mark.parametrize("prefix", ["/usr", "/opt/xct"])
 def test_make_install_and_uninstall_honour_their_variables(tmp_path, prefix):
     make = [*MAKE, f"DESTDIR={tmp_path}", f"PREFIX={prefix}",
