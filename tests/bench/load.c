@@ -310,6 +310,8 @@ static _Noreturn void *udp_client(void *arg)
 	(void)arg;
 	if (!frames)
 		err(1, "calloc");
+	if (n_ports > UINT16_MAX - 50000)
+		errx(2, "so many flows have no ports: %u", load.n);
 	for (unsigned int i = 0; i < n; i++) {
 		frames[i] = any;
 		address(&frames[i], port + i / n_places, i % n_places);
