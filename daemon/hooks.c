@@ -61,7 +61,6 @@ static const char *const defrags[] = {
 
 struct installed {
 	struct xct_ifaddr_set own; /* this host's addresses */
-	bool has_own;		   /* they are known */
 	struct xct_hookplan kept;  /* all that was selected since forget() */
 	size_t newest_n;	   /* selectors of the newest configuration */
 	bool newest_out;	   /* .. and its has_out */
@@ -236,7 +235,7 @@ int xct_hooks_remove(struct xct_hooks *hooks, char **error)
 		free(why);
 		xct_hookplan_fini(&in->kept);
 		free(in->text);
-		*in = (struct installed){ .has_own = false };
+		*in = (struct installed){ .own = { .is_short = true } };
 	}
 	return rc;
 }
@@ -253,12 +252,6 @@ struct change {
 	bool is_applied;
 };
 
-/* NULL: not known. */
-static const struct xct_ifaddr_set *own_of(const struct installed *in)
-{
-	return in->has_own ? &in->own : NULL;
-}
-
 static int change_prepare(struct change *change, const struct installed *in,
 			  const struct xct_config *config, unsigned int workers,
 			  enum family f, char **error)
@@ -267,7 +260,7 @@ static int change_prepare(struct change *change, const struct installed *in,
 	int err;
 
 	err = xct_hookplan_build(&change->plan, &config->ruleset, af_of(f),
-				 own_of(in));
+				 &in->own);
 	if (err)
 		return err;
 	change->newest_n = change->plan.pre.n;
@@ -399,7 +392,7 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 	int err;
 
 	err = xct_hookplan_build(&plan, &config->ruleset, family,
-				 hooks ? own_of(&hooks->families[f]) : NULL);
+				 hooks ? &hooks->families[f].own : NULL);
 	if (!err && hooks)
 		err = xct_hookplan_merge(&plan, &hooks->families[f].kept);
 	if (hooks && hooks->families[f].text)
@@ -413,7 +406,11 @@ char *xct_hooks_render(const struct xct_hooks *hooks,
 
 struct xct_hooks *xct_hooks_new(void)
 {
-	return calloc(1, sizeof(struct xct_hooks));
+	struct xct_hooks *hooks = calloc(1, sizeof(*hooks));
+
+	for (int f = 0; hooks && f < FAMILIES; f++)
+		hooks->families[f].own.is_short = true;
+	return hooks;
 }
 
 void xct_hooks_free(struct xct_hooks *hooks)
@@ -430,10 +427,7 @@ void xct_hooks_free(struct xct_hooks *hooks)
 void xct_hooks_set_own(struct xct_hooks *hooks, uint8_t family,
 		       const struct xct_ifaddr_set *own)
 {
-	struct installed *in = &hooks->families[family == AF_INET ? V4 : V6];
-
-	in->own = *own;
-	in->has_own = true;
+	hooks->families[family == AF_INET ? V4 : V6].own = *own;
 }
 
 const struct xct_ifaddr_set *xct_hooks_own(const struct xct_hooks *hooks,

@@ -17,7 +17,6 @@ struct xct_ifaddr {
 	uint8_t prefix_len;
 	uint8_t scope; /* RT_SCOPE_* */
 	bool is_seen;  /* by the dump that is going on */
-	bool is_early; /* the hooks do not select it yet */
 };
 
 #define XCT_IFADDRS_MAX 16
@@ -26,7 +25,7 @@ struct xct_ifaddr {
 struct xct_ifaddr_set {
 	struct xct_addr addrs[XCT_IFADDRS_MAX];
 	size_t n;
-	bool is_short; /* there are more of them */
+	bool is_short; /* there are more of them, or it is not known */
 };
 
 /* May it be the source towards anywhere? */

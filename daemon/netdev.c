@@ -85,19 +85,12 @@ static struct xct_ifaddr *find_address(struct xct_netdev *nd,
 	return NULL;
 }
 
-static struct named *named_of(struct xct_netdev *nd, uint8_t family)
+static bool is_early(const struct xct_netdev *nd, const struct xct_ifaddr *a)
 {
-	return &nd->named[family == AF_INET ? 0 : 1];
-}
+	const struct named *named = &nd->named[a->family == AF_INET ? 0 : 1];
 
-static void judge_early(struct xct_netdev *nd, struct xct_ifaddr *a)
-{
-	const struct named *named = named_of(nd, a->family);
-
-	nd->n_early -= a->is_early;
-	a->is_early = !named->has_all && xct_ifaddr_is_reachable(a) &&
-		      !xct_ifaddr_set_has(&named->set, &a->local);
-	nd->n_early += a->is_early;
+	return !named->has_all && xct_ifaddr_is_reachable(a) &&
+	       !xct_ifaddr_set_has(&named->set, &a->local);
 }
 
 /* Without memory the address is not known: masquerading will not use it. */
@@ -107,10 +100,7 @@ static void put_address(struct xct_netdev *nd, const struct xct_ifaddr *new)
 	size_t at = nd->n;
 
 	if (a) {
-		bool is_early = a->is_early;
-
 		*a = *new;
-		a->is_early = is_early;
 		return;
 	}
 	if (nd->n == nd->size) {
@@ -127,7 +117,7 @@ static void put_address(struct xct_netdev *nd, const struct xct_ifaddr *new)
 	memmove(&nd->addrs[at + 1], &nd->addrs[at],
 		(nd->n - at) * sizeof(*nd->addrs));
 	nd->addrs[at] = *new;
-	judge_early(nd, &nd->addrs[at]);
+	nd->n_early += is_early(nd, new);
 	nd->n++;
 }
 
@@ -135,7 +125,7 @@ static void drop_address(struct xct_netdev *nd, struct xct_ifaddr *a)
 {
 	struct xct_ifaddr gone = *a;
 
-	nd->n_early -= gone.is_early;
+	nd->n_early -= is_early(nd, &gone);
 	nd->n--;
 	memmove(a, a + 1, (size_t)(&nd->addrs[nd->n] - a) * sizeof(*nd->addrs));
 	report_gone(nd, gone.ifindex, &gone);
@@ -150,23 +140,23 @@ void xct_netdev_collect(const struct xct_netdev *nd, uint8_t family,
 void xct_netdev_select(struct xct_netdev *nd, uint8_t family,
 		       const struct xct_ifaddr_set *set)
 {
-	struct named *named = named_of(nd, family);
+	struct named *named = &nd->named[family == AF_INET ? 0 : 1];
 
 	named->has_all = !set;
 	if (set)
 		named->set = *set;
+	nd->n_early = 0;
 	for (size_t i = 0; i < nd->n; i++)
-		if (nd->addrs[i].family == family)
-			judge_early(nd, &nd->addrs[i]);
+		nd->n_early += is_early(nd, &nd->addrs[i]);
 }
 
 bool xct_netdev_is_early(const struct xct_netdev *nd, uint8_t family,
 			 const struct xct_addr *addr)
 {
 	for (size_t i = 0; i < nd->n && nd->n_early; i++)
-		if (nd->addrs[i].is_early && nd->addrs[i].family == family &&
+		if (nd->addrs[i].family == family &&
 		    xct_addr_equal(&nd->addrs[i].local, addr))
-			return true;
+			return is_early(nd, &nd->addrs[i]);
 	return false;
 }
 

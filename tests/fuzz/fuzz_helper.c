@@ -9,10 +9,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "daemon/config.h"
+#include "tests/fuzz/world.h"
 #include "tests/unit/packets.h"
 
-#define FLOWS	 64
 #define CLIENT	 "10.0.0.2"
 #define OUTSIDE	 "192.0.2.1"
 #define SERVER	 "198.51.100.9"
@@ -32,28 +31,12 @@ static const char policy[] =
 	"    rules:\n"
 	"      - {proto: tcp, dport: 21, accept: yes, helper: ftp}\n";
 
-static struct xct_config *config;
-static void *region, *work;
-
 struct talk {
 	struct xct_engine *eng;
 	bool is_v6;
 	uint32_t seq[XCT_DIRS]; /* next, as sent */
 	uint32_t got[XCT_DIRS]; /* of what each sends, as the other has it */
 };
-
-static void setup(void)
-{
-	struct xct_messages messages = { 0 };
-
-	config = xct_config_parse("policy", policy, sizeof(policy) - 1,
-				  &messages);
-	region = aligned_alloc(64, (xct_region_size(FLOWS) + 63) & ~63ul);
-	work = aligned_alloc(64, (xct_engine_work_size(FLOWS) + 63) & ~63ul);
-	if (!config || !region || !work)
-		abort();
-	xct_messages_fini(&messages);
-}
 
 /* A packet through the engine, from a memory with no room but what it may
  * need. */
@@ -118,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct talk talk = { .seq = { 1000, 9000 } };
 
 	if (!config)
-		setup();
+		setup(policy);
 	cfg.l4 = config->settings.l4;
 	memset(region, 0, xct_region_size(FLOWS));
 	if (xct_engine_attach(&talk.eng, region, work, FLOWS, &cfg, 1000,

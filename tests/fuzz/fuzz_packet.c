@@ -8,9 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "daemon/config.h"
-
-#define FLOWS 64
+#include "tests/fuzz/world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,22 +24,6 @@ static const char policy[] =
 	"      - {proto: tcp, dport: 21, accept: yes, helper: ftp}\n"
 	"      - {proto: udp, dport: 9, reject: yes}\n";
 
-static struct xct_config *config;
-static void *region, *work;
-
-static void setup(void)
-{
-	struct xct_messages messages = { 0 };
-
-	config = xct_config_parse("policy", policy, sizeof(policy) - 1,
-				  &messages);
-	region = aligned_alloc(64, (xct_region_size(FLOWS) + 63) & ~63ul);
-	work = aligned_alloc(64, (xct_engine_work_size(FLOWS) + 63) & ~63ul);
-	if (!config || !region || !work)
-		abort();
-	xct_messages_fini(&messages);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t hooks[] = { XCT_HOOK_PREROUTING, XCT_HOOK_INPUT,
@@ -54,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	xct_msec now = 1000;
 
 	if (!config)
-		setup();
+		setup(policy);
 	cfg.l4 = config->settings.l4;
 	cfg.l4.checksum = false; /* else little gets past it */
 	memset(region, 0, xct_region_size(FLOWS));
